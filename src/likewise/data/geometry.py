@@ -1,0 +1,132 @@
+"""Geometry, once and for all: pixel i covers [i, i+1), so resizing scales coordinates and nothing else.
+
+x runs right, y down; points are (x, y); boxes (x0, y0, x1, y1), half open; arrays (H, W).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+def working_grid(size: tuple[int, int], side: int, patch: int, *, step: int = 2, largest_ratio: float = 8.0) -> tuple[int, int]:
+    """The (rows, columns) of patches for an image of `size` (H, W), about (side / patch)^2 of them.
+
+    The area is fixed and the aspect ratio kept; both numbers are multiples of `step`, so that images of all shapes
+    share few grids (each costs a compilation on some engines) and are distorted by a few per cent at most. Ratios
+    beyond `largest_ratio` are squeezed to it.
+
+    >>> working_grid((480, 640), 448, 14)
+    (28, 36)
+    """
+    ratio = min(max(size[1] / size[0], 1 / largest_ratio), largest_ratio)
+    cells = (side / patch) ** 2
+    rows = max(step, round(math.sqrt(cells / ratio) / step) * step)
+    columns = max(step, round(cells / rows / step) * step)
+    return rows, columns
+
+
+def area_resize(plane: NDArray[np.generic], grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Mean of a (H, W) plane over each cell of a (h, w) grid, in float32; exact for sizes that do not divide.
+
+    Cells and pixels are intervals that cover the same rectangle; each pixel counts by the area that it shares with
+    the cell. Works upwards too (a cell inside a pixel has its value).
+    """
+    rows = _overlap(plane.shape[0], grid[0])
+    columns = _overlap(plane.shape[1], grid[1])
+    if plane.shape[0] >= grid[0] and plane.shape[1] >= grid[1]:
+        return np.asarray(cv2.resize(np.ascontiguousarray(plane, dtype=np.float32), (grid[1], grid[0]), interpolation=cv2.INTER_AREA))
+    return np.asarray(rows @ np.asarray(plane, np.float32) @ columns.T, np.float32)
+
+
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """An RGB image (H, W, 3) at another (height, width): by area when shrinking, cubic when growing."""
+    if image.shape[:2] == size:
+        return image
+    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
+    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), np.uint8)
+
+
+def fill_polygons(size: tuple[int, int], rings: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
+    """The pixels (H, W) whose centres lie inside the rings by the even-odd rule, so that rings may be holes or parts.
+
+    rings: arrays (K, 2) of (x, y). A ring too thin to hold any centre marks the pixels that its outline passes,
+    so that nothing a person drew vanishes.
+    """
+    height, width = size
+    inside = np.zeros(size, bool)
+    for ring in rings:
+        inside ^= _fill_ring(size, np.asarray(ring, np.float64))
+    if not inside.any():
+        for ring in rings:
+            inside |= draw_polyline((height, width), np.vstack([ring, ring[:1]]))
+    return inside
+
+
+def draw_polyline(size: tuple[int, int], points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The pixels (H, W) that a line through the points (K, 2) of (x, y) passes; parts outside the image are dropped."""
+    marked = np.zeros(size, bool)
+    points = np.asarray(points, np.float64).reshape(-1, 2)
+    for start, end in zip(points[:-1], points[1:], strict=True):
+        steps = int(min(np.abs(end - start).max(), 4 * max(size)) * 2) + 2
+        along = start + np.linspace(0, 1, steps)[:, None] * (end - start)
+        _mark(marked, along)
+    if len(points) == 1:
+        _mark(marked, points)
+    return marked
+
+
+def box_to_pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A half-open box in whole pixels (x0, y0, x1, y1), inside the image and at least one pixel wide and high."""
+    height, width = size
+    x0, y0 = min(max(math.floor(box[0]), 0), width - 1), min(max(math.floor(box[1]), 0), height - 1)
+    x1, y1 = min(max(math.ceil(box[2]), x0 + 1), width), min(max(math.ceil(box[3]), y0 + 1), height)
+    return x0, y0, x1, y1
+
+
+def scale_points(points: NDArray[np.float64], old: tuple[int, int], new: tuple[int, int]) -> NDArray[np.float64]:
+    """Points (..., 2) or boxes (..., 4) of (x, y) from an image of size `old` (H, W) to the same image at `new`."""
+    factor = np.array([new[1] / old[1], new[0] / old[0]] * (points.shape[-1] // 2))
+    return np.asarray(points, np.float64) * factor
+
+
+def _overlap(pixels: int, cells: int) -> NDArray[np.float32]:
+    """Row c holds the share of cell c that each pixel covers: (cells, pixels), rows sum to 1."""
+    edges = np.linspace(0, pixels, cells + 1)
+    low, high = edges[:-1, None], edges[1:, None]
+    position = np.arange(pixels)[None, :]
+    shared = np.clip(np.minimum(high, position + 1) - np.maximum(low, position), 0, None)
+    return np.asarray(shared / (high - low), np.float32)
+
+
+def _fill_ring(size: tuple[int, int], ring: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Even-odd fill by scan lines through the pixel centres: toggles everything right of each crossing."""
+    height, width = size
+    toggles = np.zeros((height, width + 1), np.int32)
+    x, y = ring[:, 0], ring[:, 1]
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    for x0, y0, x1, y1 in zip(x, y, next_x, next_y, strict=True):
+        if y0 == y1:
+            continue
+        (top_x, top_y), (bottom_x, bottom_y) = ((x0, y0), (x1, y1)) if y0 < y1 else ((x1, y1), (x0, y0))
+        first, last = max(math.ceil(top_y - 0.5), 0), min(math.ceil(bottom_y - 0.5), height)
+        if first >= last:
+            continue
+        rows = np.arange(first, last)
+        crossing = top_x + (rows + 0.5 - top_y) * (bottom_x - top_x) / (bottom_y - top_y)
+        columns = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
+        np.add.at(toggles, (rows, columns), 1)
+    return np.asarray(np.cumsum(toggles, axis=1)[:, :width] % 2 == 1)
+
+
+def _mark(marked: NDArray[np.bool_], points: NDArray[np.float64]) -> None:
+    columns, rows = np.floor(points).astype(np.int64).T
+    kept = (rows >= 0) & (rows < marked.shape[0]) & (columns >= 0) & (columns < marked.shape[1])
+    marked[rows[kept], columns[kept]] = True

@@ -1,0 +1,109 @@
+"""What a task says of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from likewise.data.classes import ClassTable, palette
+from likewise.data.images import ImageSource, read_image
+from likewise.data.target import Target
+from likewise.errors import UsageError
+
+Writer = Callable[["Prediction", Path, str | None], list[Path]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image, at the size (H, W) of the user's image.
+
+    labels: (H, W) uint8 (int16 with more than 254 classes), 0 background, class numbers else;
+    present: {class name: probability that the class is in the image};
+    dense: {target: (H, W) or (H, W, C) float32 in the target's unit};
+    confidence: 0..1, falls when the answer is likely wrong; class_confidence: the same for each class that was found;
+    probabilities: {class name: p} for whole-image classes; keypoints: {name: (x, y, probability)};
+    instances: (H, W) int32, one number an object, where a method gives them.
+    """
+
+    classes: ClassTable
+    targets: Mapping[str, Target]
+    labels: NDArray[np.uint8] | NDArray[np.int16]
+    present: Mapping[str, float]
+    dense: Mapping[str, NDArray[np.float32]]
+    confidence: float
+    class_confidence: Mapping[str, float] = field(default_factory=dict)
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    instances: NDArray[np.int32] | None = None
+    image: ImageSource | None = None
+    score_maker: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False)
+    writer: Writer | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image."""
+        height, width = self.labels.shape
+        return int(height), int(width)
+
+    @cached_property
+    def scores(self) -> NDArray[np.float32]:
+        """Probabilities (N+1, H, W) float32, background first, classes in the order of the table; made when asked for."""
+        if self.score_maker is None:
+            raise UsageError("this prediction has no scores", where="Prediction.scores", remedy="Ask the task for masks, not only for dense values")
+        return self.score_maker()
+
+    def mask(self, key: int | str) -> NDArray[np.bool_]:
+        """The pixels (H, W) labelled with a class, given by name or number."""
+        return np.asarray(self.labels == self.classes.number(key))
+
+    def overlay(self, opacity: float = 0.45) -> Image.Image:
+        """The image with every class in its colour and an outline; dense values as a colour map if there are no classes."""
+        if self.image is None:
+            raise UsageError(
+                "this prediction does not know its image", where="Prediction.overlay", remedy="Use likewise.data.prediction.draw_labels with the pixels"
+            )
+        pixels = read_image(self.image)
+        if not self.classes.names and self.dense:
+            return Image.fromarray(draw_dense(pixels, next(iter(self.dense.values()))))
+        return Image.fromarray(draw_labels(pixels, self.labels, opacity))
+
+    def save(self, path: str | Path, format: str | None = None) -> list[Path]:
+        """Write the answer (`index-png` unless the ending or `format` says otherwise); returns the files written."""
+        if self.writer is None:
+            raise UsageError("this prediction was not made by a task", where="Prediction.save", remedy="Use likewise.formats.write_prediction")
+        return self.writer(self, Path(path), format)
+
+
+def draw_labels(pixels: NDArray[np.uint8], labels: NDArray[np.generic], opacity: float = 0.45) -> NDArray[np.uint8]:
+    """An image (H, W, 3) with labels (H, W) laid over it in the palette's colours and outlined."""
+    values = labels.astype(np.int64)
+    shown = (values > 0) & (values != 255)
+    colours = palette(max(256, int(values.max(initial=0)) + 1))[np.where(shown, values, 0)]
+    blended = np.where(shown[:, :, None], pixels * (1 - opacity) + colours * opacity, pixels)
+    thickness = max(1, round(min(labels.shape) / 250))
+    kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
+    narrow = np.where(shown, values, 0).astype(np.int16)
+    edge = shown & (cv2.erode(narrow, kernel) != cv2.dilate(narrow, kernel))
+    blended[edge] = colours[edge]
+    return np.asarray(blended, np.uint8)
+
+
+def draw_dense(pixels: NDArray[np.uint8], values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """A dense map (H, W) as colours (viridis, 2nd to 98th percentile), or (H, W, 3) as RGB from -1..1 or its range."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return pixels.copy()
+    low, high = np.percentile(values[finite], [2, 98])
+    unit = np.clip((np.nan_to_num(values, nan=float(low)) - low) / max(high - low, 1e-9), 0, 1)
+    if unit.ndim == 3 and unit.shape[2] == 3:
+        return np.asarray(unit * 255, np.uint8)
+    plane = unit if unit.ndim == 2 else unit[:, :, 0]
+    coloured = cv2.applyColorMap((plane * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    return np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB))

@@ -1,0 +1,39 @@
+"""Targets: the dense quantities of a support, with their units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from likewise.errors import InputError, close_match
+
+TargetKind = Literal["real", "log", "angle", "unit_vector", "vector", "heatmap", "density", "soft_mask"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A named dense quantity.
+
+    unit: shown and written beside every value ("mm"); kind: how values behave ("log" for positive quantities whose
+    relative error counts, "angle" in radians, "unit_vector" for normals, ...); scale: one stored step in `unit`
+    when written as whole numbers (16-bit PNG); invalid: the stored value that means "unknown"; range: limits that
+    predictions are clipped to.
+    """
+
+    unit: str = ""
+    kind: TargetKind = "real"
+    scale: float = 1.0
+    invalid: float | None = None
+    range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(TargetKind):
+            raise InputError(f"there is no kind of target {self.kind!r}", where="Target.kind", remedy=close_match(str(self.kind), get_args(TargetKind)))
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise InputError(f"scale is {self.scale}", where="Target.scale", remedy="Give a finite number above 0")
+        if self.range is not None:
+            low, high = self.range
+            if not low < high:
+                raise InputError(f"range is ({low}, {high})", where="Target.range", remedy="Give (low, high) with low < high")
+            object.__setattr__(self, "range", (float(low), float(high)))

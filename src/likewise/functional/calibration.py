@@ -1,0 +1,59 @@
+"""Presence and confidence: from maps of probabilities to numbers that can be trusted."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def peak(probabilities: Tensor, share: float = 0.01) -> Tensor:
+    """How strongly each class shows itself: the mean of its largest `share` of cells, at least 3.
+
+    probabilities (C, P) -> (C,). A single stray cell counts little, an object of one per cent of the image fully.
+    """
+    count = min(max(3, round(share * probabilities.shape[1])), probabilities.shape[1])
+    return probabilities.topk(count, dim=1).values.mean(dim=1)
+
+
+def fit_presence(peaks: Tensor, present: Tensor, slope: float = 8.0, middle: float = 0.5, trust: float = 4.0) -> tuple[float, float]:
+    """Slope and middle of P(present) = sigmoid(slope * (peak - middle)), pulled towards the given ones.
+
+    peaks (n,) and present (n,) of 0 and 1 come from left-out predictions. Both outcomes count the same in all; with
+    only one of them seen, or none, the given values stand, since nothing says where the other begins.
+    trust: the number of observations that the given values are worth.
+    """
+    yes, no = present > 0.5, present <= 0.5
+    if not bool(yes.any()) or not bool(no.any()):
+        return slope, middle
+    weight = torch.where(yes, 0.5 / yes.sum(), 0.5 / no.sum()) * len(peaks)
+    best, best_loss = (slope, middle), float("inf")
+    for factor in (0.5, 0.75, 1.0, 1.5, 2.0, 3.0):
+        for candidate in torch.linspace(0.05, 0.95, 37).tolist():
+            logits = slope * factor * (peaks - candidate)
+            loss = float(binary_cross_entropy_with_logits(logits, present.float(), weight, reduction="sum"))
+            loss += trust * ((candidate - middle) ** 2 / 0.1 + torch.tensor(factor).log().item() ** 2 / 2)
+            if loss < best_loss:
+                best, best_loss = (slope * factor, candidate), loss
+    return best
+
+
+def dice_confidence(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The Dice score that the probabilities themselves expect of their arg-max, by class, and which classes are found.
+
+    probabilities (C, P) with the background first -> confidence (C,), found (C,) bool; classes that are not found
+    get 0. After Borges et al., soft Dice confidence (arXiv 2402.10665): 2 sum(p * y) / (sum(p) + sum(y)), y the arg-max.
+    """
+    chosen = torch.nn.functional.one_hot(probabilities.argmax(0), probabilities.shape[0]).T.to(probabilities.dtype)
+    both = (probabilities * chosen).sum(1)
+    confidence = 2 * both / (probabilities.sum(1) + chosen.sum(1)).clamp_min(1e-12)
+    found = chosen.sum(1) > 0
+    return torch.where(found, confidence, torch.zeros_like(confidence)), found
+
+
+def soft_iou(logits: Tensor, shares: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Intersection and union of the arg-max with soft labels: logits (P, C), shares (P, C), weight (P,) -> (C,), (C,)."""
+    chosen = torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).to(shares.dtype)
+    both = (torch.minimum(chosen, shares) * weight[:, None]).sum(0)
+    either = (torch.maximum(chosen, shares) * weight[:, None]).sum(0)
+    return both, either

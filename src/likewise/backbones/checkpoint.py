@@ -1,0 +1,72 @@
+"""Mapping of tensor names: what hubs and authors call a transformer's tensors -> the official names that `vit.py` has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from likewise.errors import WeightsError
+
+# transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel` -> official. Queries, keys and values are
+# three tensors there and one here, so they are named qkv.0, qkv.1, qkv.2 first and joined afterwards.
+_RULES = [
+    (r"^(dinov2_with_registers|dinov2|vit|backbone)\.", ""),
+    (r"^embeddings\.cls_token$", "cls_token"),
+    (r"^embeddings\.mask_token$", "mask_token"),
+    (r"^embeddings\.register_tokens$", "register_tokens"),
+    (r"^embeddings\.position_embeddings$", "pos_embed"),
+    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"^(encoder\.layer|encoder\.layers|layers|layer)\.(\d+)\.", r"blocks.\2."),
+    (r"\.attention\.attention\.query\.", ".attn.qkv.0."),
+    (r"\.attention\.attention\.key\.", ".attn.qkv.1."),
+    (r"\.attention\.attention\.value\.", ".attn.qkv.2."),
+    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.attention\.q_proj\.", ".attn.qkv.0."),
+    (r"\.attention\.k_proj\.", ".attn.qkv.1."),
+    (r"\.attention\.v_proj\.", ".attn.qkv.2."),
+    (r"\.attention\.o_proj\.", ".attn.proj."),
+    (r"\.layer_scale1\.lambda1$", ".ls1.gamma"),
+    (r"\.layer_scale2\.lambda1$", ".ls2.gamma"),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.layernorm_after\.", ".norm2."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
+    (r"^layernorm\.", "norm."),
+]
+_UNUSED = re.compile(r"^(mask_token$|pooler\.|head\.)")  # trained with the backbone, no part of its features
+
+
+def official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under official names, queries, keys and values joined; tensors that features do not need are dropped."""
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        for pattern, replacement in _RULES:
+            name = re.sub(pattern, replacement, name)
+        if not _UNUSED.match(name):
+            renamed[name] = tensor
+    joined = {name: tensor for name, tensor in renamed.items() if ".attn.qkv.0." not in name and ".attn.qkv.1." not in name and ".attn.qkv.2." not in name}
+    for name in renamed:
+        if ".attn.qkv.0." in name:
+            parts = [renamed[name.replace(".qkv.0.", f".qkv.{part}.")] for part in range(3)]
+            joined[name.replace(".qkv.0.", ".qkv.")] = torch.cat(parts, dim=0)
+    return joined
+
+
+def check_layout(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:
+    """WeightsError that names every missing, unexpected or misshapen tensor."""
+    problems = _listed("missing", expected.keys() - found.keys()) + _listed("unexpected", found.keys() - expected.keys())
+    for name in sorted(expected.keys() & found.keys()):
+        if found[name].shape != expected[name].shape:
+            problems.append(f"{name} is {tuple(found[name].shape)}, not {tuple(expected[name].shape)}")
+    if problems:
+        raise WeightsError(
+            "the tensors do not fit the network: " + "; ".join(problems[:6]), where=where, remedy="Use the weights that the registry names for this backbone"
+        )
+
+
+def _listed(word: str, names: Iterable[str]) -> list[str]:
+    chosen = sorted(names)
+    return [f"{len(chosen)} {word} ({', '.join(chosen[:4])}{', ...' if len(chosen) > 4 else ''})"] if chosen else []

@@ -1,0 +1,57 @@
+"""What methods ask of a backbone, and what they get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """A wish for features of a frozen backbone.
+
+    layers: outputs of these blocks, counted from 0 or from the end (-1), each passed through the final norm;
+    side: the working size, as the side of a square of the same area; squash: make every image exactly `side` square,
+    as some published methods do; qk: also queries and keys of the last block; step: grids are multiples of it.
+    """
+
+    layers: tuple[int, ...] = (-1,)
+    side: int = 448
+    squash: bool = False
+    qk: bool = False
+    step: int = 2
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """The features of one image.
+
+    tokens: (L, P, D) patch tokens of the asked layers in row-major order, half precision;
+    prefix: (L, T-P, D) class and register tokens; grid: (h, w) with P = h*w; size: (H, W) of the user's image;
+    q, k: (A, P, D/A) of the last block where asked for.
+    """
+
+    tokens: Tensor
+    prefix: Tensor
+    grid: tuple[int, int]
+    size: tuple[int, int]
+    q: Tensor | None = None
+    k: Tensor | None = None
+
+    def joined(self) -> Tensor:
+        """All layers side by side, each token of each layer scaled to length 1: (P, L*D) float32."""
+        unit = torch.nn.functional.normalize(self.tokens.float(), dim=-1)
+        return unit.permute(1, 0, 2).reshape(unit.shape[1], -1)
+
+
+@dataclass
+class StageTimes:
+    """Seconds spent by stage (decode, backbone, method, refine, write, ...), added up."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count `seconds` towards a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds

@@ -1,0 +1,147 @@
+"""The feature provider: the only place that runs a backbone.
+
+It decodes, resizes, picks the engine, times each stage, and hands the same pass to every method that asks for it.
+Tokens are rounded to half precision at once, so that features from memory, disk or the engine are the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from likewise.backbones.engines import Engine, instruction_set, make_engine
+from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
+from likewise.backbones.registry import Backbone
+from likewise.data.geometry import resize_image, working_grid
+from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image at its working sizes: one view (h, w, 3) uint8 a wish, the (H, W) of the user's image, source and hash."""
+
+    source: ImageSource
+    digest: str
+    size: tuple[int, int]
+    views: Mapping[FeatureSpec, NDArray[np.uint8]]
+
+
+class FeatureProvider:
+    """Features of images by one backbone, engine and device.
+
+    cache: a folder for converted graphs; features: a folder for features on disk (None: the environment variable
+    LIKEWISE_FEATURES, else none), for benches that ask for the same images again and again.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        engine: str = "auto",
+        device: torch.device | None = None,
+        precision: str = "auto",
+        cache: Path | None = None,
+        features: Path | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.device = device or torch.device("cpu")
+        self._wish, self._precision, self._cache = engine, precision, cache
+        self._engines: dict[tuple[tuple[int, ...], bool], Engine] = {}
+        kept = os.environ.get("LIKEWISE_FEATURES")
+        self._features = features or (Path(kept) if kept else None)
+
+    def working_shape(self, size: tuple[int, int], spec: FeatureSpec) -> tuple[int, int]:
+        """The (height, width) in pixels at which an image of `size` is shown to the backbone."""
+        patch = self.backbone.config.patch
+        if spec.squash:
+            cells = max(1, spec.side // patch)
+            return cells * patch, cells * patch
+        rows, columns = working_grid(size, spec.side, patch, step=spec.step)
+        return rows * patch, columns * patch
+
+    def prepare(self, source: ImageSource, specs: Sequence[FeatureSpec], *, max_pixels: int = MAX_PIXELS) -> Prepared:
+        """An image decoded once and resized for every wish; safe to call from several threads. Raises ImageError."""
+        size = image_size(source, max_pixels=max_pixels)
+        shapes = {spec: self.working_shape(size, spec) for spec in specs}
+        largest = max(shapes.values(), default=None)
+        pixels = read_image(source, at_least=largest, max_pixels=max_pixels)
+        return Prepared(source, image_digest(source), size, {spec: resize_image(pixels, shape) for spec, shape in shapes.items()})
+
+    def extract(self, images: Sequence[Prepared], spec: FeatureSpec, times: StageTimes | None = None) -> list[ImageFeatures]:
+        """Features of images, in order; those of one working shape go through the network together."""
+        found = {index: kept for index, image in enumerate(images) if (kept := self._read(image, spec)) is not None}
+        missing: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            if index not in found:
+                missing.setdefault(image.views[spec].shape, []).append(index)
+        for group in missing.values():
+            start = time.perf_counter()
+            answers = self.engine(spec).run(np.stack([images[index].views[spec] for index in group]))
+            if times is not None:
+                times.add("backbone", time.perf_counter() - start)
+            for place, index in enumerate(group):
+                found[index] = self._features_of(images[index], spec, [answer[place] for answer in answers])
+                self._write(images[index], spec, found[index])
+        return [found[index] for index in range(len(images))]
+
+    def engine(self, spec: FeatureSpec) -> Engine:
+        """The engine that serves a wish; made once for each choice of layers."""
+        key = (spec.layers, spec.qk)
+        if key not in self._engines:
+            self._engines[key] = make_engine(self.backbone, spec, engine=self._wish, device=self.device, precision=self._precision, cache=self._cache)
+        return self._engines[key]
+
+    def describe(self, spec: FeatureSpec) -> dict[str, str]:
+        """What an answer depends on besides the weights: engine, precision, device, instruction set."""
+        engine = self.engine(spec)
+        return {"engine": engine.name, "precision": engine.precision, "device": self.device.type, "instructions": instruction_set()}
+
+    def _features_of(self, image: Prepared, spec: FeatureSpec, answers: Sequence[Tensor]) -> ImageFeatures:
+        prefix = self.backbone.config.prefix
+        layers, facets = answers[0], [facet[:, prefix:].clone() for facet in answers[1:]]
+        q, k = facets or (None, None)
+        return ImageFeatures(layers[:, prefix:].clone(), layers[:, :prefix].clone(), self._grid(image, spec), image.size, q, k)
+
+    def _grid(self, image: Prepared, spec: FeatureSpec) -> tuple[int, int]:
+        height, width, _ = image.views[spec].shape
+        return height // self.backbone.config.patch, width // self.backbone.config.patch
+
+    def _path(self, image: Prepared, spec: FeatureSpec) -> Path | None:
+        if self._features is None:
+            return None
+        engine = self.engine(spec)
+        key = repr((image.digest, image.views[spec].shape, self.backbone.sha256, engine.name, engine.precision, spec.layers, spec.qk))
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self._features / name[:2] / f"{name}.safetensors"
+
+    def _read(self, image: Prepared, spec: FeatureSpec) -> ImageFeatures | None:
+        from safetensors.torch import load_file
+
+        path = self._path(image, spec)
+        if path is None or not path.exists():
+            return None
+        tensors = load_file(path)
+        return ImageFeatures(tensors["tokens"], tensors["prefix"], self._grid(image, spec), image.size, tensors.get("q"), tensors.get("k"))
+
+    def _write(self, image: Prepared, spec: FeatureSpec, features: ImageFeatures) -> None:
+        from safetensors.torch import save_file
+
+        path = self._path(image, spec)
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {"tokens": features.tokens, "prefix": features.prefix}
+        if features.q is not None and features.k is not None:
+            tensors |= {"q": features.q, "k": features.k}
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+        draft.replace(path)

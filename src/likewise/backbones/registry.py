@@ -1,0 +1,91 @@
+"""One door to every backbone: a name -> a frozen network with its hash.
+
+load_backbone("dinov2-reg-small")        weights of the registry
+load_backbone("random:vit-small-14")     random numbers, for tests and benches; never chosen by itself
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from likewise.backbones.checkpoint import check_layout, official_names
+from likewise.backbones.vit import VisionTransformer, VitConfig
+from likewise.errors import UsageError, close_match
+
+if TYPE_CHECKING:
+    from likewise.weights import LoadedWeights
+
+# architecture (as the weights registry names it) -> shape. DINOv2: Oquab et al. 2023, table 17; DINO: Caron et al. 2021.
+ARCHITECTURES: dict[str, VitConfig] = {
+    "dinov2-reg-small": VitConfig(width=384, depth=12, heads=6, patch=14, grid=37, registers=4),
+    "dinov2-reg-base": VitConfig(width=768, depth=12, heads=12, patch=14, grid=37, registers=4),
+    "dinov2-small": VitConfig(width=384, depth=12, heads=6, patch=14, grid=37, position_rule="factor"),
+    "dinov2-base": VitConfig(width=768, depth=12, heads=12, patch=14, grid=37, position_rule="factor"),
+    "dino-small-8": VitConfig(width=384, depth=12, heads=6, patch=8, grid=28, layer_scale=False, position_rule="factor"),
+}
+RANDOM: dict[str, VitConfig] = {
+    "vit-small-14": ARCHITECTURES["dinov2-reg-small"],
+    "vit-tiny-14": VitConfig(width=48, depth=4, heads=3, patch=14, grid=9, registers=2),
+}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen network: `name` as asked for, `sha256` of its weights, and the module in evaluation mode."""
+
+    name: str
+    sha256: str
+    network: VisionTransformer
+
+    @property
+    def config(self) -> VitConfig:
+        """The network's shape."""
+        return self.network.config
+
+
+def load_backbone(name: str) -> Backbone:
+    """The backbone of a resolved name (see `likewise.weights.resolve` for "auto").
+
+    Raises UsageError for a name that is no backbone, WeightsError for weights that are missing or do not fit.
+    """
+    if name.startswith("random:"):
+        return _random(name)
+    from likewise import weights
+
+    entry = weights.entry(name)
+    if entry.architecture not in ARCHITECTURES:
+        raise UsageError(f"{name!r} is a {entry.architecture}, which no backbone here reads yet", where="backbone", remedy=close_match(name, ARCHITECTURES))
+    loaded: LoadedWeights = weights.load(name)
+    return from_tensors(name, loaded.sha256, ARCHITECTURES[entry.architecture], loaded.tensors)
+
+
+def from_tensors(name: str, sha256: str, config: VitConfig, tensors: Mapping[str, torch.Tensor]) -> Backbone:
+    """A backbone from opened tensors with official or `transformers` names; every tensor must fit."""
+    with torch.device("meta"):
+        network = VisionTransformer(config)
+    named = {key: value.float() for key, value in official_names(tensors).items()}
+    check_layout(named, network.state_dict(), name)
+    network.load_state_dict(named, assign=True)
+    return Backbone(name, sha256, network.eval().requires_grad_(False))
+
+
+def _random(name: str) -> Backbone:
+    kind = name.removeprefix("random:")
+    if kind not in RANDOM:
+        raise UsageError(f"there is no random backbone {kind!r}", where="backbone", remedy=close_match(kind, RANDOM))
+    config = RANDOM[kind]
+    with torch.device("meta"):
+        layout = VisionTransformer(config).state_dict()
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for key, value in layout.items():
+        noise = torch.randn(value.shape, generator=generator)
+        is_scale = key.endswith(("norm1.weight", "norm2.weight", "norm.weight", "gamma"))
+        tensors[key] = 1 + 0.02 * noise if is_scale else noise * (0.02 if value.ndim == 1 else value[0].numel() ** -0.5)
+    digest = hashlib.sha256(b"".join(tensors[key].numpy().tobytes() for key in sorted(tensors))).hexdigest()
+    return from_tensors(name, digest, config, tensors)

@@ -1,0 +1,169 @@
+"""The vision transformer of DINO, DINOv2 and DINOv2 with registers, with the official names of its tensors.
+
+Sources: Caron et al. 2021 (DINO), Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from likewise.backbones.position import PositionRule, resize_position_embedding
+
+
+@dataclass(frozen=True, kw_only=True)
+class VitConfig:
+    """The shape of a vision transformer.
+
+    grid: the (square) grid of its stored position embeddings; registers: register tokens behind the class token;
+    layer_scale: learned factors on the residual branches; position_rule: how positions are resized.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    patch: int
+    grid: int
+    registers: int = 0
+    layer_scale: bool = True
+    mlp_ratio: int = 4
+    norm_eps: float = 1e-6
+    position_rule: PositionRule = "antialias"
+
+    @property
+    def prefix(self) -> int:
+        """Tokens before the patch tokens: class and registers."""
+        return 1 + self.registers
+
+
+class LayerScale(nn.Module):
+    """A learned factor a channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return x * self.gamma
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one matrix for queries, keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values (B, A, T, D/A) of tokens (B, T, D)."""
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        q, k, v = self.split(x)
+        mixed = scaled_dot_product_attention(q, k, v)
+        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return self.fc2(nn.functional.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """A transformer block, norms first."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.attn: Attention = Attention(config.width, config.heads)
+        self.ls1 = LayerScale(config.width) if config.layer_scale else nn.Identity()
+        self.norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.mlp = Mlp(config.width, config.mlp_ratio * config.width)
+        self.ls2 = LayerScale(config.width) if config.layer_scale else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        x = x + self.ls1(self.attn(self.norm1(x)))
+        return x + self.ls2(self.mlp(self.norm2(x)))
+
+
+class PatchEmbed(nn.Module):
+    """Patches to tokens by one convolution."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, config.width, config.patch, config.patch)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, P, D), row-major."""
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
+class VisionTransformer(nn.Module):
+    """A frozen vision transformer; `forward` gives the tokens of chosen layers."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, config.width))
+        if config.registers:
+            self.register_tokens = nn.Parameter(torch.zeros(1, config.registers, config.width))
+        self.patch_embed = PatchEmbed(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+
+    def position(self, grid: tuple[int, int]) -> Tensor:
+        """The position embeddings (1, 1 + h*w, D) for a grid of patches."""
+        stored = (self.config.grid, self.config.grid)
+        return resize_position_embedding(self.pos_embed, stored, grid, self.config.position_rule)
+
+    def embed(self, images: Tensor, position: Tensor) -> Tensor:
+        """Tokens before the first block: class, registers, patches. (B, 3, H, W) -> (B, T, D)."""
+        batch = images.shape[0]
+        class_token = (self.cls_token + position[:, :1]).expand(batch, -1, -1)
+        patches = self.patch_embed(images) + position[:, 1:]
+        if self.config.registers:
+            return torch.cat([class_token, self.register_tokens.expand(batch, -1, -1), patches], dim=1)
+        return torch.cat([class_token, patches], dim=1)
+
+    def forward(self, images: Tensor, layers: Sequence[int], position: Tensor | None = None, *, qk: bool = False) -> list[Tensor]:
+        """Outputs of the asked blocks after the final norm, (B, T, D) each, in the order asked.
+
+        images (B, 3, H, W), normalised, sides multiples of the patch; layers count from 0, negative from the end.
+        qk: two more tensors, queries and keys (B, A, T, D/A) of the last block, not scaled.
+        """
+        if position is None:
+            patch = self.config.patch
+            position = self.position((images.shape[2] // patch, images.shape[3] // patch))
+        wanted = [layer % self.config.depth for layer in layers]
+        x, outputs, facets = self.embed(images, position), {}, []
+        last = self.config.depth - 1 if qk else max(wanted)
+        for index in range(last + 1):
+            block = cast(Block, self.blocks[index])
+            if qk and index == self.config.depth - 1:
+                q, k, _ = block.attn.split(block.norm1(x))
+                facets = [q, k]
+            x = block(x)
+            if index in wanted:
+                outputs[index] = self.norm(x)
+        return [outputs[index] for index in wanted] + facets

@@ -1,0 +1,10 @@
+"""Methods of few-shot labelling: the interface, the table of names, and a file or folder for each.
+
+from likewise import methods
+methods.available()            every name with its line and paper
+methods.method_class("ridge")  the class behind a name
+"""
+
+from likewise.methods.registry import Listed, available, method_class
+
+__all__ = ["Listed", "available", "method_class"]

@@ -1,0 +1,155 @@
+"""The read-out of `analogy`: ridge regressions on patch tokens, whose every choice is made by left-out prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from likewise.backbones.features import ImageFeatures
+from likewise.functional.calibration import soft_iou
+from likewise.functional.regression import Sums, apply_ridge, balanced_weight, left_out, ridge, sums
+from likewise.methods.prompts import PatchLabels
+
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # around the 1e-4 of the trace that did best on the development sets
+OFFSETS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)  # added to every class against the background, for classes that are rare
+SHARPNESS = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+_WORTH = 0.01  # of left-out IoU that an offset must gain, since it is tuned on few images
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A fitted read-out and what left-out prediction said of it.
+
+    coefficients (D+1, N+1); offset and sharpness make logits of answers; iou (N+1,) left-out, NaN for classes that
+    were never seen; logits: left-out logits of each example (P, N+1).
+    """
+
+    coefficients: Tensor
+    strength: float
+    offset: float
+    sharpness: float
+    iou: Tensor
+    logits: list[Tensor]
+
+    @property
+    def score(self) -> float:
+        """Mean left-out IoU over the classes seen, without the background."""
+        known = self.iou[1:][~self.iou[1:].isnan()]
+        return float(known.mean()) if len(known) else 0.0
+
+
+def fit_readout(
+    features: Sequence[ImageFeatures], labels: Sequence[PatchLabels], folds: Sequence[Tensor], judge: Sequence[PatchLabels], grids: Sequence[tuple[int, int]]
+) -> Readout:
+    """The read-out of a support, with strength, offset and sharpness chosen on left-out patches.
+
+    folds: for each example the fold (P,) in which each patch is left out; judge: labels on the grids at which
+    left-out answers are judged, so that read-outs of different working sizes can be compared.
+    """
+    tokens = [item.joined() for item in features]
+    shares, weight = torch.cat([item.shares for item in labels]), torch.cat([item.weight for item in labels])
+    raised = torch.split(balanced_weight(shares, weight), [len(item.weight) for item in labels])
+    parts = _parts(tokens, labels, raised, folds)
+    usable = [fold for fold in range(len(parts)) if _rest_has_all(parts, fold)]
+    total = _total(parts)
+    best: tuple[float, float, float, Tensor, list[Tensor]] | None = None
+    for strength in STRENGTHS:
+        left = dict(zip(usable, left_out(parts, [[fold] for fold in usable], strength), strict=True))
+        answers = [_answers(t, f, left, total, strength) for t, f in zip(tokens, folds, strict=True)]
+        shown = [_at(answer, item.grid, grid) for answer, item, grid in zip(answers, features, grids, strict=True)]
+        offset, score, iou = _best_offset(shown, judge)
+        if best is None or score > best[0] + 1e-4:
+            best = (score, strength, offset, iou, answers)
+    if best is None:
+        raise AssertionError("no strength was tried")
+    _, strength, offset, iou, answers = best
+    sharpness = _best_sharpness(answers, labels, offset)
+    logits = [sharpness * shifted(answer, offset) for answer in answers]
+    return Readout(ridge(total, strength), strength, offset, sharpness, iou, logits)
+
+
+def shifted(answers: Tensor, offset: float) -> Tensor:
+    """Answers (P, N+1) with the offset added to every class but the background."""
+    moved = answers.clone()
+    moved[:, 1:] += offset
+    return moved
+
+
+def _parts(tokens: Sequence[Tensor], labels: Sequence[PatchLabels], raised: Sequence[Tensor], folds: Sequence[Tensor]) -> list[Sums]:
+    """One sum a fold, over all examples."""
+    found = []
+    for fold in range(int(max(int(f.max()) for f in folds)) + 1):
+        own = [(t[f == fold], item.shares[f == fold], w[f == fold]) for t, item, w, f in zip(tokens, labels, raised, folds, strict=True)]
+        found.append(sums(*(torch.cat(column) for column in zip(*own, strict=True))))
+    return found
+
+
+def _total(parts: Sequence[Sums]) -> Sums:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _rest_has_all(parts: Sequence[Sums], fold: int) -> bool:
+    """Whether each class that is seen at all is seen outside the fold too (the last row of `cross` holds the areas)."""
+    total = _total(parts)
+    rest = total - parts[fold]
+    area, left = total.cross[-1], rest.cross[-1]
+    return bool(((area <= 1e-6) | (left > 1e-3 * area)).all()) and float(parts[fold].gram[-1, -1]) > 0
+
+
+def _answers(tokens: Tensor, folds: Tensor, left: dict[int, Tensor], total: Sums, strength: float) -> Tensor:
+    """Left-out answers (P, N+1); patches of a fold that cannot be left out get those of the whole fit."""
+    whole: Tensor | None = None
+    found: Tensor | None = None
+    for fold in torch.unique(folds).tolist():
+        if fold not in left and whole is None:
+            whole = ridge(total, strength)
+        coefficients = left.get(fold, whole)
+        if coefficients is None:
+            raise AssertionError("a fold without coefficients")
+        own = folds == fold
+        answer = apply_ridge(tokens[own], coefficients)
+        found = tokens.new_zeros(len(tokens), answer.shape[1]) if found is None else found
+        found[own] = answer
+    if found is None:
+        raise AssertionError("an example without patches")
+    return found
+
+
+def _at(answers: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
+    """Answers (P, C) of one grid on another, bilinear: (P', C)."""
+    if grid == wanted:
+        return answers
+    maps = answers.T.reshape(1, -1, *grid)
+    return interpolate(maps, size=wanted, mode="bilinear", align_corners=False)[0].flatten(1).T
+
+
+def _best_offset(answers: Sequence[Tensor], judge: Sequence[PatchLabels]) -> tuple[float, float, Tensor]:
+    """The offset with the best mean left-out IoU, 0 unless another is clearly better; the score; IoU (N+1,)."""
+    shares, weight = torch.cat([item.shares for item in judge]), torch.cat([item.weight for item in judge])
+    together = torch.cat(list(answers))
+    chosen: tuple[float, float, Tensor] | None = None
+    for offset in OFFSETS:
+        both, either = soft_iou(shifted(together, offset), shares, weight)
+        seen = (shares * weight[:, None]).sum(0) > 0
+        iou = torch.where(seen, both / either.clamp_min(1e-9), torch.nan)
+        score = float(iou[1:].nanmean().nan_to_num(0.0))
+        if chosen is None or score > chosen[1] + _WORTH:
+            chosen = (offset, score, iou)
+    if chosen is None:
+        raise AssertionError("no offset was tried")
+    return chosen
+
+
+def _best_sharpness(answers: Sequence[Tensor], labels: Sequence[PatchLabels], offset: float) -> float:
+    """The factor under which left-out answers are the best probabilities (least weighted cross entropy)."""
+    shares, weight = torch.cat([item.shares for item in labels]), torch.cat([item.weight for item in labels])
+    together = shifted(torch.cat(list(answers)), offset)
+    losses = {factor: float((-(shares * torch.log_softmax(factor * together, dim=1)).sum(1) * weight).sum()) for factor in SHARPNESS}
+    return min(losses, key=lambda factor: losses[factor])

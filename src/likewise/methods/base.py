@@ -1,0 +1,122 @@
+"""The one interface of every method: learn from a support, then predict.
+
+A method is a pair of functions over tensors and one small class that names it. What `learn` finds is in `Memory`;
+a method object keeps its settings and nothing else, so predicting twice gives the same answer twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.data import LabelKind, OutputKind, Support
+from likewise.errors import UsageError, close_match
+from likewise.functional.links import Link
+
+Preset = Literal["default", "fast", "best"]
+Features = Mapping[FeatureSpec, Sequence[ImageFeatures]]  # for each wish a list in the order of the images
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What was learned: tensors by name and a few JSON-able facts. Never changed after `learn`."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RawPrediction:
+    """A method's answer for one image, before it has the image's size.
+
+    logits: (N+1, h, w), background first, whose softmax are probabilities; None for a purely dense answer;
+    presence: (N,) probability that each class is in the image; dense: {target: components (C, h, w)}, which become
+    values by the target's `links` after they were enlarged; confidence: 0..1; class_confidence: (N,).
+    Logits and dense maps are brought to the image's size by bilinear interpolation (half-pixel centres).
+    """
+
+    logits: Tensor | None
+    presence: Tensor | None = None
+    dense: Mapping[str, Tensor] = field(default_factory=dict)
+    links: Mapping[str, Link] = field(default_factory=dict)
+    confidence: float = 1.0
+    class_confidence: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a method may know of an image besides its features: the (H, W) of the user's image."""
+
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings:
+    """The base of every method's settings: frozen, keyword-only, each default with its source beside it."""
+
+    @classmethod
+    def preset(cls, name: Preset) -> Self:
+        """The settings that a preset stands for; the same for all presets unless a method says otherwise."""
+        del name
+        return cls()
+
+    def changed(self, **values: Any) -> Self:
+        """These settings with some values replaced; UsageError with the closest match for an unknown name."""
+        known = {item.name: item for item in dataclasses.fields(self)}
+        for name, value in values.items():
+            if name not in known:
+                raise UsageError(f"there is no setting {name!r}", where=type(self).__qualname__, remedy=close_match(name, known))
+            default = getattr(self, name)
+            fits = (
+                isinstance(value, type(default))
+                or (isinstance(default, float) and isinstance(value, int))
+                or (isinstance(default, tuple) and isinstance(value, list))
+            )
+            if default is not None and not fits:
+                raise UsageError(f"setting {name!r} is {value!r}", where=type(self).__qualname__, remedy=f"Give a value like {default!r}")
+        fitted = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return dataclasses.replace(self, **fitted)
+
+
+class Method(ABC):
+    """A few-shot method.
+
+    name: its name in the registry; takes: kinds of labels it learns from by itself (others are turned into these by
+    `methods.prompts`); gives: kinds of answers; exempt: conformance laws that it cannot keep -> why.
+    """
+
+    name: ClassVar[str]
+    takes: ClassVar[frozenset[LabelKind]]
+    gives: ClassVar[frozenset[OutputKind]]
+    exempt: ClassVar[Mapping[str, str]] = {}
+    Settings: ClassVar[type[MethodSettings]] = MethodSettings
+
+    def __init__(self, settings: MethodSettings | None = None) -> None:
+        self.settings = settings if settings is not None else self.Settings()
+
+    @abstractmethod
+    def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
+        """The features that `learn` needs, or with a memory those that `predict` needs; () for no frozen backbone.
+
+        `learn` may ask for several (working sizes to choose from, say), of which `predict` needs the chosen ones.
+        """
+
+    @abstractmethod
+    def learn(self, support: Support, features: Features) -> Memory:
+        """The memory of a support; each list of `features` is in the order of its examples."""
+
+    @abstractmethod
+    def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
+        """One raw prediction a query; each list of `features` is in the order of the queries."""
+
+
+def to_device(memory: Memory, device: torch.device) -> Memory:
+    """The same memory with its tensors on a device."""
+    return Memory({name: tensor.to(device) for name, tensor in memory.tensors.items()}, memory.facts)

@@ -1,0 +1,197 @@
+"""The one place that turns labels a method does not take into labels it does: soft labels of patches.
+
+    mask      the share of each patch that each class covers
+    box       similarity growth inside the box: patches that look like what lies outside all boxes are given back
+    point     the patch under it; patches that look alike join with less weight, unlike ones become background
+    scribble  the patches it passes, grown in the same way
+    tag       patches that images with the class share and images without it lack
+
+The coarse kinds are first forms: simple, deterministic, and computed from the support's own features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from likewise.backbones.features import ImageFeatures
+from likewise.data import LabelKind, LabelledImage, Support
+from likewise.data.geometry import draw_polyline, scale_points
+from likewise.errors import InputError
+from likewise.functional.regression import apply_ridge, balanced_weight, ridge, sums
+
+PATCH_KINDS = frozenset({LabelKind.MASK, LabelKind.BOX, LabelKind.POINT, LabelKind.SCRIBBLE, LabelKind.TAG})
+
+_GROWN_WEIGHT = 0.3  # of a patch that joined by similarity, against 1 for one that a person marked
+_ROUNDS = 3  # of growth inside boxes; more changed no patch on the development sets
+
+
+@dataclass(frozen=True)
+class PatchLabels:
+    """Soft labels of one image's patches: shares (P, N+1) summing to 1 where weight (P,) in 0..1 is above 0."""
+
+    shares: Tensor
+    weight: Tensor
+
+
+def patch_labels(support: Support, features: Sequence[ImageFeatures]) -> list[PatchLabels]:
+    """The soft patch labels of every example, from whatever labels it carries.
+
+    Raises InputError if, after all, no class has any patch: there is nothing to learn from.
+    """
+    found = [_from_pixels(example, support, item) for example, item in zip(support.examples, features, strict=True)]
+    tokens = [normalize(item.tokens[-1].float(), dim=-1) for item in features]
+    if LabelKind.TAG in support.kinds():
+        found = _from_tags(support, tokens, found)
+    if support.kinds() & {LabelKind.POINT, LabelKind.SCRIBBLE}:
+        found = [_grown(example, item, own) for example, item, own in zip(support.examples, found, tokens, strict=True)]
+    if LabelKind.BOX in support.kinds():
+        found = _inside_boxes(support, features, tokens, found)
+    return found
+
+
+def require_some(labels: Sequence[PatchLabels]) -> None:
+    """InputError unless at least one patch of one example is labelled."""
+    if not any(bool((item.weight > 0).any()) for item in labels):
+        raise InputError(
+            "no pixel of any example is labelled", where="support", remedy="Give masks, boxes, points, scribbles, or tags of images with and without the class"
+        )
+
+
+def _from_pixels(example: LabelledImage, support: Support, features: ImageFeatures) -> PatchLabels:
+    """Masks by area; boxes as full rectangles, points and scribbles as single patches, both refined afterwards."""
+    labels, numbers = example.labels, support.classes.numbers
+    shares, weight = labels.coverage(numbers, features.grid)
+    for index, number in enumerate(numbers):
+        if number in labels.boxes:
+            _add_boxes(shares, weight, index + 1, labels.boxes[number], labels.size, features.grid)
+        for place, points in ((index + 1, labels.points.get(number, (np.zeros((0, 2)),) * 2)[0]), (0, labels.points.get(number, (np.zeros((0, 2)),) * 2)[1])):
+            _add_marks(shares, weight, place, [points[i : i + 1] for i in range(len(points))], labels.size, features.grid)
+        _add_marks(shares, weight, index + 1, labels.scribbles.get(number, ()), labels.size, features.grid)
+    only_boxes = bool(labels.boxes) and labels.label_map is None
+    if only_boxes and labels.unlabelled == "background":
+        free = weight == 0
+        shares[0][free], weight[free] = 1.0, 1.0
+    if labels.label_map is None and labels.tags and not any(labels.tags.values()) and _says_nothing_else(example):
+        shares[0], weight = np.ones(features.grid, np.float32), np.ones(features.grid, np.float32)
+    count = len(numbers) + 1
+    return PatchLabels(torch.from_numpy(shares.reshape(count, -1).T.copy()), torch.from_numpy(weight.reshape(-1).copy()))
+
+
+def _says_nothing_else(example: LabelledImage) -> bool:
+    labels = example.labels
+    return not (labels.boxes or labels.points or labels.scribbles)
+
+
+def _add_boxes(shares: np.ndarray, weight: np.ndarray, place: int, boxes: np.ndarray, size: tuple[int, int], grid: tuple[int, int]) -> None:
+    for x0, y0, x1, y1 in scale_points(boxes, size, grid):
+        rows = slice(int(np.floor(y0)), max(int(np.ceil(y1)), int(np.floor(y0)) + 1))
+        columns = slice(int(np.floor(x0)), max(int(np.ceil(x1)), int(np.floor(x0)) + 1))
+        shares[:, rows, columns] = 0
+        shares[place, rows, columns], weight[rows, columns] = 1.0, 1.0
+
+
+def _add_marks(shares: np.ndarray, weight: np.ndarray, place: int, lines: Sequence[np.ndarray], size: tuple[int, int], grid: tuple[int, int]) -> None:
+    for line in lines:
+        inside = np.minimum(scale_points(np.asarray(line), size, grid), [grid[1] - 1e-6, grid[0] - 1e-6])
+        marked = draw_polyline(grid, inside)
+        shares[:, marked] = 0
+        shares[place][marked], weight[marked] = 1.0, 1.0
+
+
+def _grown(example: LabelledImage, found: PatchLabels, tokens: Tensor) -> PatchLabels:
+    """Unlabelled patches of an image with points or scribbles join the class they resemble, or the background.
+
+    A patch's evidence for a class is its largest cosine to the class's marked patches, measured between the image's
+    mean evidence (0) and certainty (1). Above 0.5 it joins; below 0.15 for every class it becomes background.
+    """
+    if not (example.labels.points or example.labels.scribbles):
+        return found
+    marked = found.weight > 0
+    if not bool(marked.any()) or example.labels.label_map is not None:
+        return found
+    similarity = tokens @ tokens[marked].T
+    evidence = torch.zeros_like(found.shares)
+    for index in range(found.shares.shape[1]):
+        own = found.shares[marked, index] > 0.5
+        if bool(own.any()):
+            best = similarity[:, own].max(1).values
+            evidence[:, index] = ((best - best.mean()) / (1 - best.mean()).clamp_min(1e-6)).clamp(0, 1)
+    top = evidence.max(1)
+    shares, weight = found.shares.clone(), found.weight.clone()
+    joins = ~marked & (top.values > 0.5)
+    shares[joins] = torch.nn.functional.one_hot(top.indices[joins], shares.shape[1]).float()
+    unlike = ~marked & (evidence[:, 1:].max(1).values < 0.15)
+    shares[unlike] = torch.nn.functional.one_hot(torch.zeros_like(top.indices[unlike]), shares.shape[1]).float()
+    weight[joins | unlike] = _GROWN_WEIGHT
+    return PatchLabels(shares, weight)
+
+
+def _inside_boxes(support: Support, features: Sequence[ImageFeatures], tokens: Sequence[Tensor], found: list[PatchLabels]) -> list[PatchLabels]:
+    """Boxes shrunk to what is inside them: a regression over all examples says which patches look like the outside.
+
+    Starts from full boxes; each round fits class against background on all patches and keeps, in every box, the
+    patches above the middle between the box's own and the background's mean answer, at least a fifth of the box.
+    """
+    boxed = [(e, c) for e, example in enumerate(support.examples) for c in example.labels.boxes]
+    current = list(found)
+    for _ in range(_ROUNDS):
+        rows = torch.cat(list(tokens))
+        shares, weight = torch.cat([item.shares for item in current]), torch.cat([item.weight for item in current])
+        if float(shares[weight > 0, 0].sum()) < 1:
+            return current  # boxes cover everything: no outside to compare with
+        coefficients = ridge(sums(rows, shares, balanced_weight(shares, weight)), 1e-2)
+        for e, number in boxed:
+            place = support.classes.index(number)
+            inside = found[e].shares[:, place] > 0.5
+            answer = apply_ridge(tokens[e], coefficients)[:, place]
+            kept = _upper_part(answer, inside)
+            updated = current[e].shares.clone()
+            updated[inside & ~kept] = torch.nn.functional.one_hot(torch.tensor(0), updated.shape[1]).float()
+            updated[kept] = found[e].shares[kept]
+            current[e] = PatchLabels(updated, found[e].weight)
+    return current
+
+
+def _upper_part(answer: Tensor, inside: Tensor) -> Tensor:
+    """The patches (P,) bool of a box whose answer is above the threshold that splits it best (Otsu), a fifth at least."""
+    values = answer[inside]
+    if len(values) < 4:
+        return inside
+    ordered = values.sort().values.double()
+    count = torch.arange(1, len(ordered), dtype=torch.float64)
+    low = ordered.cumsum(0)[:-1] / count
+    high = (ordered.sum() - ordered.cumsum(0)[:-1]) / (len(ordered) - count)
+    between = count * (len(ordered) - count) * (high - low) ** 2
+    threshold = ordered[int(between.argmax())]
+    threshold = torch.minimum(threshold, ordered[int(0.8 * (len(ordered) - 1))])
+    return inside & (answer.double() >= threshold)
+
+
+def _from_tags(support: Support, tokens: Sequence[Tensor], found: list[PatchLabels]) -> list[PatchLabels]:
+    """Patches that stand for a tag: their likes are in every image with the class and in none without it.
+
+    The evidence of a patch is the mean over the other tagged images of its best cosine there, less the best cosine
+    over images without the class (or over the patches at the rim of its own image, if there are none such).
+    """
+    current = list(found)
+    for number in support.classes:
+        tagged = [e for e, example in enumerate(support.examples) if example.labels.tags.get(number) is True and not bool((found[e].weight > 0).any())]
+        without = torch.cat([tokens[e] for e in support.lacking(number)]) if support.lacking(number) else None
+        for e in tagged:
+            others = [tokens[o] for o in support.showing(number) if o != e]
+            shared = torch.stack([(tokens[e] @ other.T).max(1).values for other in others]).mean(0) if others else torch.zeros(len(tokens[e]))
+            foreign = without if without is not None else tokens[e][:: max(1, len(tokens[e]) // 16)]
+            evidence = shared - (tokens[e] @ foreign.T).topk(min(3, len(foreign)), dim=1).values.mean(1)
+            own = _upper_part(evidence, torch.ones(len(evidence), dtype=torch.bool))
+            place = torch.where(own, support.classes.index(number), 0)
+            shares = torch.nn.functional.one_hot(place, len(support.classes) + 1).float()
+            if bool((current[e].weight > 0).any()):  # a second tag of the same image: its patches join
+                shares = torch.where(own[:, None], shares, current[e].shares)
+            current[e] = PatchLabels(shares, torch.full_like(found[e].weight, _GROWN_WEIGHT))
+    return current

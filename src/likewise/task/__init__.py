@@ -1,0 +1,10 @@
+"""Tasks: what was learned from a support, ready for any number of images.
+
+task = learn("examples/")
+prediction = task.predict("new.jpg")
+task.save("cracks.task"); load("cracks.task")
+"""
+
+from likewise.task.face import Task, learn, load
+
+__all__ = ["Task", "learn", "load"]

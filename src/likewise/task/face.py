@@ -1,0 +1,256 @@
+"""The public face: `learn`, `load` and `Task`."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+
+import likewise
+from likewise import formats
+from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, Prepared, StageTimes
+from likewise.data import ClassTable, Prediction, Support, Target
+from likewise.data.images import MAX_PIXELS, ImageSource
+from likewise.errors import InputError, UsageError, WeightsError, close_match
+from likewise.methods.base import Memory, Method, Preset, Query, to_device
+from likewise.task import storage
+from likewise.task.file import digest_of
+from likewise.task.finish import finish
+from likewise.task.learning import Kept, Place, Progress, as_support, check_fit, extract, learn_memory, make_method, open_provider
+from likewise.task.thumbnails import Thumbnail
+
+
+def learn(
+    source: Support | str | Path,
+    method: str = "analogy",
+    backbone: str = "auto",
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    preset: Preset = "default",
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    format: str | None = None,
+    split: str | None = None,
+    thumbnails: bool = True,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Task:
+    """A task learned from labelled examples.
+
+    source: a `Support` or the path of examples in any format that `likewise.formats` reads; method: a name of
+    `likewise methods`; backbone: a name of `likewise weights list` or "auto"; preset: "fast", "default" or "best";
+    settings: single settings of the method, over the preset's; progress: called with (stage, done, of).
+    Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
+    """
+    if checkpoint is not None:
+        raise UsageError(f"the method {method!r} has no checkpoint to load", where="checkpoint", remedy="Leave it out")
+    chosen = make_method(method, preset, settings)
+    support = as_support(source, format, split)
+    check_fit(chosen, support)
+    place = Place(device, engine, precision)
+    provider = open_provider(backbone, place)
+    kept, pictures = extract(provider, chosen, support, progress, thumbnails)
+    memory = learn_memory(chosen, support, kept)
+    weights = {"backbone": {"name": provider.backbone.name, "sha256": provider.backbone.sha256}}
+    return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
+
+
+def load(path: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "auto") -> Task:
+    """A task from its file. Raises TaskFileError for a file that is missing, foreign, broken, edited or too new.
+
+    The weights are opened at the first prediction (or by `Task.ready`); WeightsError then says which are missing.
+    """
+    stored = storage.read(Path(path))
+    return Task(stored.method, stored.preset, stored.memory, stored.support, stored.kept, stored.thumbnails, stored.weights, Place(device, engine, precision))
+
+
+class Task:
+    """What was learned, with everything that labelling needs. Made by `learn` or `load`.
+
+    Predicting changes nothing; `update` and `forget` learn again from the kept features, without a backbone pass.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        preset: str,
+        memory: Memory,
+        support: Support,
+        kept: Kept | None,
+        thumbnails: Sequence[Thumbnail],
+        weights: Mapping[str, Mapping[str, str]],
+        place: Place,
+        provider: FeatureProvider | None = None,
+    ) -> None:
+        self.method, self.preset, self.memory, self.support = method, preset, memory, support
+        self.thumbnails = list(thumbnails)
+        self.weights = {role: dict(facts) for role, facts in weights.items()}
+        self._kept, self._place, self._provider = kept, place, provider
+
+    @property
+    def classes(self) -> ClassTable:
+        """Class numbers and names."""
+        return self.support.classes
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """Dense targets by name."""
+        return self.support.targets
+
+    @property
+    def left_out(self) -> dict[str, dict[str, Any]]:
+        """What left-out prediction said of each class or target: {name: {"iou": ..., "by": "images" | "blocks", ...}}."""
+        return dict(self.memory.facts.get("left_out", {}))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that predictions depend on, the weights' hash included."""
+        facts = {
+            "method": self.method.name,
+            "settings": asdict(self.method.settings),
+            "facts": self.memory.facts,
+            "weights": self.weights,
+            "classes": {str(number): name for number, name in self.classes.names.items()},
+            "targets": {name: asdict(target) for name, target in self.targets.items()},
+        }
+        return digest_of(self.memory.tensors, facts)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The facts of the task as JSON-able values, as they stand in the task file."""
+        return storage.manifest_of(self)
+
+    def ready(self) -> FeatureProvider:
+        """The feature provider, opened now if it was not yet. Raises WeightsError if the weights are missing or others."""
+        if self._provider is None:
+            wanted = self.weights["backbone"]
+            provider = open_provider(wanted["name"], self._place)
+            if provider.backbone.sha256 != wanted["sha256"]:
+                found = f"{wanted['name']} has sha256 {provider.backbone.sha256[:12]} here, the task was learned with {wanted['sha256'][:12]}"
+                raise WeightsError(found, where="task", remedy="Get the weights that it was learned with, or learn the task again")
+            self._provider = provider
+        return self._provider
+
+    def working_shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (height, width) in pixels at which an image of `size` is shown to the backbone (the largest, if several)."""
+        return max((self.ready().working_shape(size, spec) for spec in self._wishes), default=size)
+
+    def prepare(self, source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Prepared:
+        """An image decoded and resized; safe to call from several threads. Raises ImageError."""
+        return self.ready().prepare(source, self._wishes, max_pixels=max_pixels)
+
+    def predict_prepared(self, batch: Sequence[Prepared], times: StageTimes | None = None) -> list[Prediction]:
+        """Predictions for prepared images, in order; the seconds of each stage are added to `times`."""
+        times = times if times is not None else StageTimes()
+        provider = self.ready()
+        features = {spec: provider.extract(batch, spec, times) for spec in self._wishes}
+        start = time.perf_counter()
+        with torch.inference_mode():
+            raws = self.method.predict([Query(image.size) for image in batch], features, self._memory_on_device)
+        middle = time.perf_counter()
+        writer = formats.write_prediction
+        found = [
+            finish(raw, image.size, classes=self.classes, targets=self.targets, image=image.source, writer=writer)
+            for raw, image in zip(raws, batch, strict=True)
+        ]
+        times.add("method", middle - start)
+        times.add("refine", time.perf_counter() - middle)
+        return found
+
+    @overload
+    def predict(self, image: list[ImageSource] | tuple[ImageSource, ...]) -> list[Prediction]: ...
+    @overload
+    def predict(self, image: ImageSource) -> Prediction: ...
+    def predict(self, image: ImageSource | list[ImageSource] | tuple[ImageSource, ...]) -> Prediction | list[Prediction]:
+        """The prediction for an image (a path, a PIL image, an array), or a list of them for a list."""
+        if isinstance(image, (list, tuple)):
+            return [self.predict(one) for one in image]
+        return self.predict_prepared([self.prepare(image)])[0]
+
+    def label(self, images: str | Path, out: str | Path, **options: Any) -> Any:
+        """Label a folder of images into `out`; the options and the summary are those of `likewise.labelling.label_folder`."""
+        # by name: labelling stands above tasks and may not be imported here
+        return importlib.import_module("likewise.labelling").label_folder(self, images, out, **options)
+
+    def update(self, more: Support, *, progress: Progress | None = None) -> Task:
+        """Add examples and learn again from kept and new features; returns this task, changed.
+
+        Equals learning anew from all examples. Raises InputError in a compact task, or where names or classes clash.
+        """
+        kept = self._features("update")
+        together = storage.joined(self.support, more)
+        check_fit(self.method, together)
+        new, pictures = extract(self.ready(), self.method, more, progress, bool(self.thumbnails))
+        self._relearn(together, [*kept, *new], [*self.thumbnails, *pictures])
+        return self
+
+    def forget(self, names: Sequence[str]) -> Task:
+        """Drop examples by name and learn again from the others' features; returns this task, changed."""
+        kept = self._features("forget")
+        names = [names] if isinstance(names, str) else list(names)
+        known = [example.name for example in self.support.examples]
+        for name in names:
+            if name not in known:
+                raise InputError(f"there is no example {name!r}", where="forget", remedy=close_match(name, known))
+        stay = [index for index, name in enumerate(known) if name not in names]
+        if not stay:
+            raise InputError("no example would be left", where="forget", remedy="Keep at least one")
+        rest = self.support.subset(stay)
+        check_fit(self.method, rest)
+        self._relearn(rest, [kept[index] for index in stay], [picture for picture in self.thumbnails if picture.name not in names])
+        return self
+
+    def save(self, path: str | Path, *, compact: bool = False, thumbnails: bool = True, overwrite: bool = True) -> Path:
+        """Write the task file and return its path.
+
+        compact: without features and labels of the examples, so small, but `update` and `forget` are refused later;
+        thumbnails: False leaves out the small pictures, for images that may not be passed on.
+        """
+        return storage.write(self, Path(path), compact=compact, thumbnails=thumbnails, overwrite=overwrite)
+
+    def fingerprint(self) -> dict[str, str]:
+        """What the bytes of an answer depend on: task, weights, engine, precision, device, instructions, version."""
+        wishes = self._wishes
+        engine = self.ready().describe(wishes[0]) if wishes else {}
+        weights = {f"weights.{role}": facts["sha256"] for role, facts in self.weights.items()}
+        return {"task": self.digest, **weights, **engine, "likewise": likewise.__version__, "torch": torch.__version__, "platform": platform.machine()}
+
+    def describe(self) -> dict[str, Any]:
+        """The manifest, for `likewise inspect`; see there for what is in it."""
+        return self.manifest
+
+    @property
+    def _wishes(self) -> tuple[FeatureSpec, ...]:
+        return self.method.wants(self.memory)
+
+    @cached_property
+    def _memory_on_device(self) -> Memory:
+        return to_device(self.memory, torch.device("cpu"))
+
+    def _features(self, what: str) -> Kept:
+        if self._kept is None:
+            raise InputError("the task is compact: the features of its examples were not kept", where=what, remedy="Learn again from the examples")
+        return self._kept
+
+    def _relearn(self, support: Support, kept: list[dict[FeatureSpec, ImageFeatures]], thumbnails: Sequence[Thumbnail]) -> None:
+        memory = learn_memory(self.method, support, kept)
+        self.memory, self.support, self._kept, self.thumbnails = memory, support, kept, list(thumbnails)
+        for name in ("digest", "_memory_on_device"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def kept(self) -> Kept | None:
+        """Features of the examples by wish, in order; None in a compact task."""
+        return self._kept
+
+    def __repr__(self) -> str:
+        what = [*self.classes.names.values(), *self.targets]
+        return f"Task({self.method.name}: {', '.join(what)}; {len(self.support)} examples; {self.weights['backbone']['name']})"

@@ -1,0 +1,112 @@
+"""From a support to a task: check, extract features, learn."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
+from likewise.data import LabelKind, OutputKind, Support
+from likewise.errors import InputError, UsageError
+from likewise.methods.base import Memory, Method, Preset, to_device
+from likewise.methods.prompts import PATCH_KINDS
+from likewise.methods.registry import method_class
+from likewise.task.thumbnails import Thumbnail, thumbnail
+
+Progress = Callable[[str, int, int], None]
+PRESETS = ("default", "fast", "best")
+Kept = list[dict[FeatureSpec, ImageFeatures]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a task runs: device, engine and precision, each "auto" unless chosen."""
+
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "auto"
+
+
+def open_provider(backbone: str, place: Place) -> FeatureProvider:
+    """The feature provider of a backbone by name ("auto" resolves to the default weights)."""
+    from likewise import weights
+
+    name = backbone if backbone.startswith("random:") else weights.resolve(backbone)
+    device = pick_device(place.device)
+    return FeatureProvider(load_backbone(name), engine=place.engine, device=device, precision=place.precision, cache=weights.cache_folder() / "openvino")
+
+
+def make_method(name: str, preset: Preset, settings: Mapping[str, Any]) -> Method:
+    """A method with the settings of a preset, some of them replaced. UsageError for unknown names."""
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}", where="preset", remedy=f"Use one of {', '.join(PRESETS)}")
+    found = method_class(name)
+    return found(found.Settings.preset(preset).changed(**settings))
+
+
+def check_fit(method: Method, support: Support) -> None:
+    """Raise InputError where the method cannot learn what the support asks; warn of classes without an example."""
+    reachable = set(method.takes) | (set(PATCH_KINDS) if LabelKind.MASK in method.takes else set())
+    foreign = support.kinds() - reachable
+    if foreign:
+        listed = ", ".join(sorted(foreign))
+        raise InputError(
+            f"the method {method.name!r} does not learn from labels of the kind {listed}", where="support", remedy="Choose another method (`likewise methods`)"
+        )
+    if support.targets and OutputKind.DENSE not in method.gives:
+        raise InputError(f"the method {method.name!r} gives no dense values", where="support", remedy="Choose another method (`likewise methods`)")
+    if not support.classes.names and not support.targets:
+        raise InputError("there is neither a class nor a target to learn", where="support", remedy="Name at least one class, or give dense maps")
+    empty = [support.classes[number] for number in support.classes if not support.showing(number)]
+    if empty and len(empty) == len(support.classes) and not support.targets:
+        raise InputError("no example shows any class", where="support", remedy="Label at least one image in which a class is present")
+    if empty:
+        warnings.warn(f"no example shows {', '.join(empty)}: predicted absent everywhere", UserWarning, stacklevel=4)
+    missing = [name for name in support.targets if not any(name in example.labels.dense for example in support.examples)]
+    if missing:
+        raise InputError(f"no example has values of {', '.join(missing)}", where="support", remedy="Give a dense map, or leave the target out")
+
+
+def extract(provider: FeatureProvider, method: Method, support: Support, progress: Progress | None, thumbnails: bool) -> tuple[Kept, list[Thumbnail]]:
+    """Features of every example for every wish of the method, and small pictures; one decode and pass an example."""
+    wishes = method.wants()
+    kept: Kept = []
+    pictures: list[Thumbnail] = []
+    for index, example in enumerate(support.examples):
+        if progress is not None:
+            progress("examples", index, len(support))
+        if example.image is None:
+            raise InputError("the image of the example is not there, only its features", where=example.name, remedy="Learn from the images again")
+        prepared = provider.prepare(example.image, wishes)
+        kept.append({spec: provider.extract([prepared], spec)[0] for spec in wishes})
+        if thumbnails:
+            pictures.append(thumbnail(example))
+    if progress is not None:
+        progress("examples", len(support), len(support))
+    return kept, pictures
+
+
+def by_spec(kept: Sequence[Mapping[FeatureSpec, ImageFeatures]], wishes: Sequence[FeatureSpec]) -> dict[FeatureSpec, list[ImageFeatures]]:
+    """Features by wish, in the order of the images."""
+    return {spec: [item[spec] for item in kept] for spec in wishes}
+
+
+def learn_memory(method: Method, support: Support, kept: Kept) -> Memory:
+    """What the method learns from a support and its features; memory on the CPU."""
+    with torch.inference_mode():
+        memory = method.learn(support, by_spec(kept, method.wants()))
+    return to_device(memory, torch.device("cpu"))
+
+
+def as_support(source: Support | str | Path, format: str | None, split: str | None) -> Support:
+    """A support as it is, or read from a path."""
+    if isinstance(source, Support):
+        return source
+    from likewise import formats
+
+    return formats.read_support(source, format=format, split=split).support

@@ -1,0 +1,167 @@
+"""What of a task goes into its file, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import likewise
+from likewise.backbones import FeatureSpec, ImageFeatures
+from likewise.data import ClassTable, LabelledImage, Labels, Support, Target
+from likewise.errors import InputError, LikewiseError, OutputError, TaskFileError
+from likewise.methods.base import Memory, Method
+from likewise.methods.registry import method_class
+from likewise.task.codec import decode_labels, encode_labels
+from likewise.task.file import read_task_file, write_task_file
+from likewise.task.learning import Kept
+from likewise.task.thumbnails import Thumbnail
+
+if TYPE_CHECKING:
+    from likewise.task.face import Task
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A task as it was in its file."""
+
+    method: Method
+    preset: str
+    memory: Memory
+    support: Support
+    kept: Kept | None
+    thumbnails: list[Thumbnail]
+    weights: dict[str, dict[str, str]]
+
+
+def manifest_of(task: Task) -> dict[str, Any]:
+    """The facts of a task, JSON-able: method, settings, classes, targets, weights, examples, left-out scores, versions."""
+    return {
+        "method": task.method.name,
+        "preset": task.preset,
+        "settings": asdict(task.method.settings),
+        "classes": {str(number): name for number, name in task.classes.names.items()},
+        "targets": {name: asdict(target) for name, target in task.targets.items()},
+        "weights": task.weights,
+        "examples": [_example_facts(example) for example in task.support.examples],
+        "left_out": task.left_out,
+        "facts": dict(task.memory.facts),
+        "digest": task.digest,
+        "compact": task.kept is None,
+        "versions": {"likewise": likewise.__version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+
+
+def write(task: Task, path: Path, *, compact: bool, thumbnails: bool, overwrite: bool) -> Path:
+    """Write a task file; OutputError if it exists and may not be overwritten."""
+    if path.exists() and not overwrite:
+        raise OutputError("the file is already there", where=str(path), remedy="Choose another name, or overwrite it explicitly")
+    manifest = manifest_of(task)
+    tensors: dict[str, Tensor] = {f"memory/{name}": tensor for name, tensor in task.memory.tensors.items()}
+    if compact or task.kept is None:
+        manifest["compact"] = True
+    else:
+        manifest["labels"] = []
+        for index, (example, features) in enumerate(zip(task.support.examples, task.kept, strict=True)):
+            arrays, facts = encode_labels(example.labels)
+            manifest["labels"].append(facts)
+            tensors |= {f"labels/{index}/{name}": tensor for name, tensor in arrays.items()}
+            for place, item in enumerate(features.values()):
+                tensors |= {f"features/{index}/{place}/{name}": tensor for name, tensor in _feature_tensors(item).items()}
+        manifest["specs"] = [asdict(spec) for spec in task.kept[0]] if task.kept else []
+        manifest["grids"] = [[list(item.grid) for item in features.values()] for features in task.kept]
+    pictures = task.thumbnails if thumbnails else []
+    manifest["thumbnails"] = [picture.name for picture in pictures]
+    for index, picture in enumerate(pictures):
+        tensors[f"thumbnail/{index}/image"] = torch.from_numpy(np.ascontiguousarray(picture.image).copy())
+        tensors[f"thumbnail/{index}/labels"] = torch.from_numpy(np.ascontiguousarray(picture.labels).copy())
+    write_task_file(path, manifest, tensors)
+    return path
+
+
+def read(path: Path) -> Stored:
+    """A task from its file; TaskFileError for anything that does not fit together."""
+    manifest, tensors = read_task_file(path)
+    try:
+        return _stored(manifest, tensors)
+    except TaskFileError:
+        raise
+    except LikewiseError as error:
+        raise TaskFileError(f"it cannot be used here ({error})", where=str(path), remedy="Install what it needs, or learn it anew") from error
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise TaskFileError(f"its parts do not fit together ({type(error).__name__}: {error})", where=str(path), remedy="Learn it anew") from error
+
+
+def joined(old: Support, new: Support) -> Support:
+    """Both supports as one, classes matched by name; InputError where names, numbers, units or channels clash."""
+    table = dict(old.classes.names)
+    for number, name in new.classes.names.items():
+        if table.get(number, name) != name or (name in table.values() and number not in table):
+            clash = f"class {number} is {name!r} in the new examples and {table.get(number, 'another number')!r} in the task"
+            raise InputError(clash, where="classes", remedy="Give the new examples the numbers and names of the task")
+        table[number] = name
+    known = {example.name for example in old.examples}
+    for example in new.examples:
+        if example.name in known:
+            raise InputError(f"the task already has an example {example.name!r}", where=example.name, remedy="Forget it first, or rename the new one")
+    return Support.of((*old.examples, *new.examples), ClassTable(table), {**new.targets, **old.targets})
+
+
+def _stored(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Stored:
+    kind = method_class(manifest["method"])
+    settings = kind.Settings().changed(**manifest["settings"])
+    classes = ClassTable({int(number): name for number, name in manifest["classes"].items()})
+    targets = {name: Target(**_tupled(facts)) for name, facts in manifest["targets"].items()}
+    memory = Memory({name[7:]: tensor for name, tensor in tensors.items() if name.startswith("memory/")}, manifest["facts"])
+    kept = None if manifest["compact"] else _features(manifest, tensors)
+    examples = []
+    for index, facts in enumerate(manifest["examples"]):
+        labels = Labels(size=tuple(facts["size"]))
+        if kept is not None:
+            labels = decode_labels(_under(tensors, f"labels/{index}/"), manifest["labels"][index])
+        examples.append(LabelledImage(facts["name"], facts["digest"], labels))
+    pictures = [
+        Thumbnail(name, tensors[f"thumbnail/{index}/image"].numpy(), tensors[f"thumbnail/{index}/labels"].numpy())
+        for index, name in enumerate(manifest["thumbnails"])
+    ]
+    support = Support.of(examples, classes, targets)
+    return Stored(kind(settings), manifest["preset"], memory, support, kept, pictures, manifest["weights"])
+
+
+def _features(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Kept:
+    specs = [FeatureSpec(**_tupled(facts)) for facts in manifest["specs"]]
+    kept: Kept = []
+    for index, facts in enumerate(manifest["examples"]):
+        own = {}
+        for place, spec in enumerate(specs):
+            parts = _under(tensors, f"features/{index}/{place}/")
+            rows, columns = manifest["grids"][index][place]
+            height, width = facts["size"]
+            own[spec] = ImageFeatures(parts["tokens"], parts["prefix"], (rows, columns), (height, width), parts.get("q"), parts.get("k"))
+        kept.append(own)
+    return kept
+
+
+def _feature_tensors(features: ImageFeatures) -> dict[str, Tensor]:
+    found = {"tokens": features.tokens, "prefix": features.prefix}
+    if features.q is not None and features.k is not None:
+        found |= {"q": features.q, "k": features.k}
+    return found
+
+
+def _example_facts(example: LabelledImage) -> dict[str, Any]:
+    kinds = sorted(example.labels.kinds())
+    return {"name": example.name, "digest": example.digest, "size": list(example.labels.size), "kinds": kinds}
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _tupled(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}

@@ -1,0 +1,231 @@
+"""The conformance suite: laws that every method keeps, whoever wrote it.
+
+    from likewise.testing import conformance
+    conformance.check("my-method")                    # all laws, AssertionError for the first that is broken
+    @pytest.mark.parametrize("law", conformance.LAWS)  # or one test a law
+    def test_laws(law): conformance.check_law("my-method", law)
+
+Laws are about behaviour, not values: they run on small generated images and a small random backbone, in seconds.
+A method that cannot keep a law declares it in `Method.exempt` with the reason.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from likewise.data import Example, LabelKind, OutputKind, Prediction, Support, Target
+from likewise.methods import method_class
+from likewise.task import Task, learn, load
+
+BACKBONE = "random:vit-tiny-14"
+_AGREE = 0.995  # share of pixels that must agree where sums run in another order
+_CLOSE = 1e-4
+
+
+def check(method: str, **settings: Any) -> None:
+    """Check every law. Raises AssertionError that names the law and what was found."""
+    for law in LAWS:
+        check_law(method, law, **settings)
+
+
+def check_law(method: str, law: str, **settings: Any) -> str | None:
+    """Check one law of `LAWS`; returns the reason if the method is exempt. Raises AssertionError, KeyError for an unknown law."""
+    check_it, exemption = LAWS[law], method_class(method).exempt.get(law)
+    if exemption is None:
+        check_it(method, settings)
+    return exemption
+
+
+def picture(seed: int, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """An image (H, W, 3) of coloured rectangles on noise and its label map (H, W): 1 reddish, 2 greenish."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(90, 130, (height, width, 3), dtype=np.uint8)
+    labels = np.zeros((height, width), np.uint8)
+    for number in (1, 2):
+        top, left = random.integers(0, height // 2 + 1), random.integers(0, width // 2 + 1)
+        rows, columns = slice(top, top + height // 3 + 1), slice(left, left + width // 3 + 1)
+        labels[rows, columns] = number
+        pixels[rows, columns] = random.integers(0, 60, 3, dtype=np.uint8)
+        pixels[rows, columns, number - 1] = 230
+    return pixels, labels
+
+
+def support_of(method: str, *, order: tuple[int, ...] = (0, 1, 2), classes: Mapping[int, str] | None = None, swap: bool = False) -> Support:
+    """Three examples of two classes, and a dense target if the method gives dense values."""
+    kind, examples = method_class(method), []
+    sizes = ((90, 120), (120, 90), (75, 133))
+    for index in order:
+        pixels, labels = picture(index, *sizes[index])
+        if swap:
+            labels = np.array([0, 2, 1], np.uint8)[labels]
+        dense = {"brightness": pixels.mean(axis=2)} if OutputKind.DENSE in kind.gives else {}
+        if LabelKind.MASK in kind.takes:
+            examples.append(Example(pixels, f"example-{index}", label_map=labels, dense=dense))
+        else:
+            examples.append(Example(pixels, f"example-{index}", label=int(1 + index % 2)))
+    targets = {"brightness": Target(unit="grey")} if OutputKind.DENSE in kind.gives else {}
+    return Support(examples, classes=classes or {1: "red", 2: "green"}, targets=targets)
+
+
+def _learn(method: str, settings: Mapping[str, Any], support: Support | None = None) -> Task:
+    chosen = support if support is not None else support_of(method)
+    return learn(chosen, method=method, backbone=BACKBONE, device="cpu", preset="fast", engine="torch", **settings)
+
+
+def _query(height: int = 101, width: int = 67) -> NDArray[np.uint8]:
+    return picture(7, height, width)[0]
+
+
+def _same_bytes(one: Task, two: Task) -> None:
+    assert one.memory.tensors.keys() == two.memory.tensors.keys(), "the memories hold other tensors"
+    for name, tensor in one.memory.tensors.items():
+        assert torch.equal(tensor, two.memory.tensors[name]), f"memory tensor {name!r} differs"
+    assert one.memory.facts == two.memory.facts, f"facts differ: {one.memory.facts} and {two.memory.facts}"
+
+
+def _close(one: Prediction, two: Prediction, what: str) -> None:
+    agree = float((one.labels == two.labels).mean())
+    assert agree >= _AGREE, f"{what}: labels agree on {agree:.4f} of the pixels"
+    for name, probability in one.present.items():
+        assert abs(probability - two.present[name]) < 0.02, f"{what}: presence of {name!r} is {probability} and {two.present[name]}"
+    for name, values in one.dense.items():
+        scale = float(np.abs(values).mean()) + 1e-6
+        assert float(np.abs(values - two.dense[name]).mean()) < 0.01 * scale, f"{what}: {name!r} differs"
+
+
+def _learning_twice(method: str, settings: Mapping[str, Any]) -> None:
+    _same_bytes(_learn(method, settings), _learn(method, settings))
+
+
+def _predicting_twice(method: str, settings: Mapping[str, Any]) -> None:
+    task, query = _learn(method, settings), _query()
+    before = {name: tensor.clone() for name, tensor in task.memory.tensors.items()}
+    one, two = task.predict(query), task.predict(query)
+    assert np.array_equal(one.labels, two.labels), "the second prediction differs from the first"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in task.memory.tensors.items()), "predicting changed the memory"
+
+
+def _inputs_unchanged(method: str, settings: Mapping[str, Any]) -> None:
+    support, query = support_of(method), _query()
+    digest, pixels = support.digest(), query.copy()
+    images = [np.array(example.image) for example in support.examples]
+    _learn(method, settings, support).predict(query)
+    assert support.digest() == digest, "the support's labels changed"
+    assert all(np.array_equal(np.asarray(example.image), image) for example, image in zip(support.examples, images, strict=True)), "an example's pixels changed"
+    assert np.array_equal(query, pixels), "the query's pixels changed"
+
+
+def _batch(method: str, settings: Mapping[str, Any]) -> None:
+    task = _learn(method, settings)
+    queries = [picture(seed, 101, 67)[0] for seed in (7, 8, 9)]
+    together = task.predict_prepared([task.prepare(query) for query in queries])
+    for query, answer in zip(queries, together, strict=True):
+        _close(task.predict(query), answer, "a batch and its single images")
+
+
+def _example_order(method: str, settings: Mapping[str, Any]) -> None:
+    one, two = _learn(method, settings), _learn(method, settings, support_of(method, order=(2, 0, 1)))
+    _close(one.predict(_query()), two.predict(_query()), "examples in another order")
+
+
+def _class_order(method: str, settings: Mapping[str, Any]) -> None:
+    one = _learn(method, settings).predict(_query())
+    swapped = support_of(method, classes={1: "green", 2: "red"}, swap=True)
+    two = _learn(method, settings, swapped).predict(_query())
+    renamed = np.array([0, 2, 1], one.labels.dtype)[two.labels]
+    agree = float((one.labels == renamed).mean())
+    assert agree >= _AGREE, f"permuted classes: labels agree on {agree:.4f} of the pixels"
+    for name, probability in one.present.items():
+        assert abs(probability - two.present[name]) < 0.02, f"permuted classes: presence of {name!r} differs"
+
+
+def _save_and_load(method: str, settings: Mapping[str, Any]) -> None:
+    task = _learn(method, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        task.save(Path(folder) / "a.task")
+        task.save(Path(folder) / "b.task", compact=True)
+        whole = load(Path(folder) / "a.task", device="cpu", engine="torch")
+        compact = load(Path(folder) / "b.task", device="cpu", engine="torch")
+    _same_bytes(task, whole)
+    one = task.predict(_query())
+    for other in (whole, compact):
+        assert np.array_equal(one.labels, other.predict(_query()).labels), "a saved and loaded task predicts something else"
+    assert whole.digest == task.digest == compact.digest, "the digest changed"
+
+
+def _odd_sizes(method: str, settings: Mapping[str, Any]) -> None:
+    task = _learn(method, settings)
+    for height, width in ((1, 1), (31, 257), (97, 50)):
+        answer = task.predict(_query(height, width))
+        assert answer.labels.shape == (height, width), f"labels of a {height}x{width} image are {answer.labels.shape}"
+        assert set(np.unique(answer.labels)) <= {0, 1, 2}, f"labels hold {np.unique(answer.labels)}"
+        for values in answer.dense.values():
+            assert values.shape == (height, width), f"dense values are {values.shape}"
+            assert bool(np.isfinite(values).all()), "dense values are not finite"
+
+
+def _probabilities(method: str, settings: Mapping[str, Any]) -> None:
+    answer = _learn(method, settings).predict(_query())
+    assert all(0 <= p <= 1 for p in answer.present.values()), f"presence is {answer.present}"
+    assert 0 <= answer.confidence <= 1, f"confidence is {answer.confidence}"
+    if OutputKind.MASKS in method_class(method).gives:
+        assert answer.scores.shape == (3, *answer.size), f"scores are {answer.scores.shape}"
+        assert float(np.abs(answer.scores.sum(0) - 1).max()) < _CLOSE, "scores do not sum to 1"
+        for name, probability in answer.present.items():
+            assert probability >= 0.5 or not answer.mask(name).any(), f"{name!r} is said to be absent and has pixels"
+
+
+def _empty_class(method: str, settings: Mapping[str, Any]) -> None:
+    support = support_of(method, classes={1: "red", 2: "green", 5: "blue"})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        task = _learn(method, settings, support)
+    assert any("blue" in str(warning.message) for warning in caught), "no warning names the class without an example"
+    answer = task.predict(_query())
+    assert answer.present["blue"] < 0.5, f"a class without an example is present with {answer.present['blue']}"
+    assert not (answer.labels == 5).any(), "a class without an example has pixels"
+
+
+def _update(method: str, settings: Mapping[str, Any]) -> None:
+    whole = _learn(method, settings)
+    grown = _learn(method, settings, support_of(method, order=(0, 1))).update(support_of(method, order=(2,)))
+    _same_bytes(whole, grown)
+
+
+def _forget(method: str, settings: Mapping[str, Any]) -> None:
+    rest = _learn(method, settings, support_of(method, order=(0, 2)))
+    _same_bytes(rest, _learn(method, settings).forget(["example-1"]))
+
+
+def _random_state(method: str, settings: Mapping[str, Any]) -> None:
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002  (the global state is what is watched)
+    _learn(method, settings).predict(_query())
+    assert torch.equal(torch_state, torch.get_rng_state()), "torch's global random state was used"
+    assert np.array_equal(np.asarray(numpy_state), np.asarray(np.random.get_state()[1])), "numpy's global random state was used"  # noqa: NPY002
+
+
+Law = Callable[[str, Mapping[str, Any]], None]
+
+LAWS: dict[str, Law] = {
+    "learning twice gives the same bytes": _learning_twice,
+    "predicting twice gives the same and changes no memory": _predicting_twice,
+    "inputs are unchanged": _inputs_unchanged,
+    "a batch equals its single images": _batch,
+    "the order of examples does not matter": _example_order,
+    "permuted classes permute the answer": _class_order,
+    "saving and loading change nothing": _save_and_load,
+    "non-square and odd sizes work": _odd_sizes,
+    "probabilities are probabilities": _probabilities,
+    "a class without an example is absent": _empty_class,
+    "update equals learning anew": _update,
+    "forget equals learning without": _forget,
+    "the global random state is untouched": _random_state,
+}

@@ -9,7 +9,8 @@ from likewise.testing import conformance
 @pytest.mark.parametrize("law", conformance.LAWS)
 @pytest.mark.parametrize("method", available())
 def test_method_keeps_the_law(method, law):
-    exemption = conformance.check_law(method, law)
+    small = {"sides": (168,)} if method == "analogy" else {"side": 168}  # the laws hold at any size; this one is quick
+    exemption = conformance.check_law(method, law, **small)
     if exemption is not None:
         pytest.skip(f"exempt: {exemption}")
 

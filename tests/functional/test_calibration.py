@@ -26,8 +26,14 @@ def test_presence_moves_between_what_was_absent_and_what_was_present():
 
 
 def test_presence_keeps_the_given_values_where_one_outcome_was_never_seen():
-    assert fit_presence(torch.tensor([0.1, 0.9]), torch.ones(2)) == (8.0, 0.5)
+    assert fit_presence(torch.tensor([1.0, 1.0]), torch.ones(2)) == (8.0, 0.5)
     assert fit_presence(torch.zeros(0), torch.zeros(0)) == (8.0, 0.5)
+
+
+def test_presence_begins_at_half_the_usual_peak_of_faint_classes():
+    slope, middle = fit_presence(torch.tensor([0.4, 0.4, 0.5]), torch.ones(3))
+    assert middle == pytest.approx(0.2)
+    assert slope * middle == pytest.approx(4.0)
 
 
 def test_a_certain_map_has_full_dice_confidence_and_a_doubtful_one_less():

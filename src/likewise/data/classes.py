@@ -55,6 +55,19 @@ class ClassTable:
                 ) from error
         return cls({index + 1: name for index, name in enumerate(classes)})
 
+    @classmethod
+    def named_by(cls, keys: Iterable[int | str]) -> ClassTable:
+        """A table of the classes that labels name: numbers keep theirs, names get the free ones in order of appearance.
+
+        >>> dict(ClassTable.named_by(["cat", 1, "dog"]).names)
+        {1: 'class 1', 2: 'cat', 3: 'dog'}
+        """
+        given = dict.fromkeys(keys)
+        names = {int(key): f"class {int(key)}" for key in given if not isinstance(key, str)}
+        free = (number for number in range(1, MAX_CLASSES + 1) if number not in names and number != 255)
+        names.update(zip(free, (key for key in given if isinstance(key, str)), strict=False))
+        return cls(names)
+
     def number(self, key: int | str) -> int:
         """The number of a class given by number or name; InputError names the closest match."""
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):

@@ -5,6 +5,7 @@ x runs right, y down; points are (x, y); boxes (x0, y0, x1, y1), half open; arra
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -74,7 +75,7 @@ def draw_polyline(size: tuple[int, int], points: NDArray[np.float64]) -> NDArray
     """The pixels (H, W) that a line through the points (K, 2) of (x, y) passes; parts outside the image are dropped."""
     marked = np.zeros(size, bool)
     points = np.asarray(points, np.float64).reshape(-1, 2)
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in itertools.pairwise(points):
         steps = int(min(np.abs(end - start).max(), 4 * max(size)) * 2) + 2
         along = start + np.linspace(0, 1, steps)[:, None] * (end - start)
         _mark(marked, along)

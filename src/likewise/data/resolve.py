@@ -121,12 +121,9 @@ def _pixel_labels(example: Example, where: str, size: tuple[int, int], table: Cl
         mask = _sized(np.asarray(value), f"{where}: masks[{key!r}]", size).astype(bool)
         number = table.number(key)
         masks[number] = mask | masks[number] if number in masks else mask
-    hidden: dict[int, NDArray[np.bool_]] = {}
     for number in sorted(masks, key=lambda n: int(masks[n].sum()), reverse=True):
         combined[masks[number]] = number
-    for number, mask in masks.items():
-        if bool((combined[mask] != number).any()):
-            hidden[number] = mask
+    hidden = {number: mask for number, mask in masks.items() if bool((combined[mask] != number).any())}
     return combined, hidden
 
 

@@ -126,12 +126,7 @@ def _table(examples: list[Example], table: ClassTable, *, declared: bool) -> Cla
     """The declared table, or one made of what the examples name: numbers keep theirs, names get the free ones."""
     if declared:
         return table
-    keys = [key for example in examples for key in example.class_keys()]
-    names = {int(key): f"class {int(key)}" for key in keys if not isinstance(key, str)}
-    free = (number for number in range(1, 1_000_000) if number not in names and number != 255)
-    for key in dict.fromkeys(key for key in keys if isinstance(key, str)):
-        names[next(free)] = key
-    return ClassTable(names)
+    return ClassTable.named_by(key for example in examples for key in example.class_keys())
 
 
 def _labelled(examples: list[Example], table: ClassTable, targets: Mapping[str, Target], unlabelled: Unlabelled | None) -> Iterable[LabelledImage]:

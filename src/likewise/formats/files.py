@@ -1,0 +1,147 @@
+"""Reading and writing files safely: JSON within limits, names that stay inside their folder, atomic writes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from likewise.errors import InputError, OutputError, close_match
+
+MAX_JSON = 1 << 29  # bytes; the annotations of all of COCO's training images are 470 MB
+MAX_LISTED = 20  # problems that one message lists
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_bytes(path: Path, limit: int = MAX_JSON) -> bytes:
+    """The content of a file of at most `limit` bytes; InputError with its name otherwise."""
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise InputError(f"it has {size:,} bytes, the limit is {limit:,}", where=str(path), remedy="Split it into smaller files")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror})", where=str(path), remedy="Check the path and its permissions") from error
+
+
+def read_json(path: Path, *, unique: bool = False) -> Any:
+    """What a JSON file holds; `unique` refuses a key that is written twice.
+
+    Raises InputError for what is not JSON, NaN and infinity, depth without end, and files beyond the limit.
+    """
+    content = read_bytes(path)
+    try:
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_distinct if unique else None)
+    except RecursionError as error:
+        raise InputError("it is nested too deeply", where=str(path), remedy="Check that it is the right file") from error
+    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, numbers of thousands of digits, and our own
+        raise InputError(f"it is not valid JSON ({error})", where=str(path), remedy="Check it with a JSON editor") from error
+
+
+def validate(model: type[Model], data: object, path: Path) -> Model:
+    """The model made of what a file holds; one InputError that lists every problem by field."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = [(_field(detail["loc"]), _reason(model, detail)) for detail in error.errors(include_url=False)]
+        raise problems_error(path, problems) from error
+
+
+def problems_error(path: Path, problems: Iterable[tuple[str, str]], remedy: str = "Correct these fields") -> InputError:
+    """One InputError for all (field, reason) found in a file."""
+    lines = [f"{field}: {reason}" if field else reason for field, reason in problems]
+    more = [f"and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    if len(lines) == 1:
+        return InputError(lines[0], where=str(path), remedy=remedy)
+    return InputError("\n  ".join([f"{len(lines)} problems:", *lines[:MAX_LISTED], *more]), where=str(path), remedy=remedy)
+
+
+def inside(root: Path, name: str, where: str) -> Path:
+    """The path of a file that a text names relative to `root`; InputError if it lies outside, also through a link."""
+    relative = PurePosixPath(name.replace("\\", "/"))
+    if not name or "\0" in name or relative.is_absolute() or (relative.parts and relative.parts[0].endswith(":")):
+        raise InputError(f"{name!r} is not a path inside the folder", where=where, remedy="Name files relative to the folder of the data set")
+    path = Path(os.path.normpath(root / relative))
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{name!r} lies outside {root}", where=where, remedy="Put the file into the folder, or give the folder that holds both")
+    return path
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A stream whose content becomes the file when all of it is on the disk; on an error nothing is changed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+        with temporary.open("wb") as stream:
+            try:
+                yield stream
+            except BaseException:
+                temporary.unlink()
+                raise
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"it cannot be written ({error.strerror})", where=str(path), remedy="Check the folder, its permissions and the free space") from error
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, making its folder if need be."""
+    with atomic_file(path) as stream:
+        stream.write(content)
+
+
+def json_bytes(value: object) -> bytes:
+    """A value as UTF-8 JSON with a line break at the end; the same value gives the same bytes."""
+    return (json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number that JSON knows")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
+        raise ValueError(f"the key {twice!r} is written twice in one object")
+    return made
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _reason(model: type[BaseModel], detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return f"there is no such field; {close_match(str(detail['loc'][-1]), _known_fields(model, detail['loc'][:-1]))}"
+    return detail["msg"][:1].lower() + detail["msg"][1:]
+
+
+def _known_fields(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The fields of the model that stands at a place inside another, found by its annotations."""
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = next(_models(model.model_fields[part].annotation), None)
+            model = inner or model
+        elif isinstance(part, str):
+            model = next((kind for field in model.model_fields.values() for kind in _models(field.annotation) if kind.__name__ == part), model)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)

@@ -1,0 +1,184 @@
+"""Pixel files that hold values and not colours: index masks and dense maps.
+
+An index mask is read in its index values: a palette PNG by its indices, a grey one by its numbers. A dense map is
+a grey PNG or TIFF of 8, 16 or 32 bits, an 8-bit colour PNG (three channels), or a NumPy array; stored numbers become
+values by `stored * scale + offset`, and the stored number that means "unknown" becomes NaN.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from likewise.data.images import MAX_PIXELS
+from likewise.errors import InputError
+
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
+DENSE_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
+_GREY_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_GREY_STEP = {2: 85, 4: 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
+_FORMULA = re.compile(
+    r"(?:(?P<factor>\d+)\s*\*\s*)?\(?\s*value\s*(?:(?P<shift>[+-]\s*\d+)\s*\))?\s*\)?"
+    r"(?:\s*/\s*(?P<divisor>\d+(?:\.\d+)?))?(?:\s*(?P<offset>[+-]\s*\d+(?:\.\d+)?))?(?!\s*[-+*/(\d.])"
+)
+_PARTS = {"factor": "1", "shift": "0", "divisor": "1", "offset": "0"}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How stored numbers become values: `stored * scale + offset`; `invalid` (one number, or one a channel) becomes NaN."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    invalid: float | tuple[float, ...] | None = None
+
+
+def read_index_mask(path: Path) -> NDArray[np.int32]:
+    """The index values (H, W) of a mask; InputError for colours, damaged files, and kinds that lose values (JPEG)."""
+    if path.suffix.lower() not in MASK_SUFFIXES:
+        raise InputError(f"a mask cannot be a {path.suffix or 'file without an ending'}", where=str(path), remedy="Save masks as PNG: JPEG changes the values")
+    return index_values(_pillow_array(path), path)
+
+
+def decode_index_mask(content: bytes, where: str) -> NDArray[np.int32]:
+    """The index values (H, W) of a mask that is held in memory, as the bytes of a PNG."""
+    return index_values(_pillow_array(io.BytesIO(content), where), where)
+
+
+def index_values(values: NDArray[np.generic], where: Path | str) -> NDArray[np.int32]:
+    """Index values (H, W) of decoded pixels; colours are refused unless their channels are equal."""
+    if values.ndim == 3:
+        colours, alpha = (
+            values[:, :, : 3 if values.shape[2] > 2 else 1],
+            values[:, :, 3:] if values.shape[2] == 4 else values[:, :, 1:2] if values.shape[2] == 2 else None,
+        )
+        grey = bool((colours == colours[:, :, :1]).all()) and (alpha is None or bool((alpha == 255).all()))
+        if not grey:
+            raise InputError(
+                "the mask holds colours, and a colour is no class number",
+                where=str(where),
+                remedy="Save it as index (palette) or grey PNG: 0 background, 1.. classes, 255 ignore",
+            )
+        values = values[:, :, 0]
+    if not (np.issubdtype(values.dtype, np.integer) or values.dtype == np.bool_):
+        raise InputError(f"the mask holds {values.dtype} numbers", where=str(where), remedy="Save it as 8-bit or 16-bit PNG")
+    return values.astype(np.int32)
+
+
+def read_dense(path: Path, encoding: Encoding) -> NDArray[np.float32]:
+    """The values (H, W) or (H, W, C) of a dense map, NaN where unknown."""
+    if path.suffix.lower() not in DENSE_SUFFIXES:
+        raise InputError(
+            f"a dense map cannot be a {path.suffix or 'file without an ending'}", where=str(path), remedy=f"Use one of {', '.join(DENSE_SUFFIXES)}"
+        )
+    readers = {".npy": _numpy_array, ".tif": _tiff_array, ".tiff": _tiff_array}
+    stored = readers.get(path.suffix.lower(), _pillow_array)(path)
+    if stored.ndim not in (2, 3) or 0 in stored.shape:
+        raise InputError(f"the dense map has shape {stored.shape}", where=str(path), remedy="Give (H, W) or (H, W, C)")
+    values = stored.astype(np.float64) * encoding.scale + encoding.offset
+    if encoding.invalid is not None:
+        invalid = np.asarray(encoding.invalid, np.float64)
+        if invalid.ndim and (stored.ndim != 3 or stored.shape[2] != invalid.size):
+            raise InputError(f"'invalid' has {invalid.size} numbers, the map has shape {stored.shape}", where=str(path), remedy="Give one number a channel")
+        unknown = stored == invalid
+        values[unknown if stored.ndim == 2 else unknown.all(axis=2)] = np.nan
+    return values.astype(np.float32)
+
+
+def parse_formula(text: str, where: str) -> tuple[float, float]:
+    """(scale, offset) of an encoding written as text, such as "8-bit RGB, n = (value-1)/127 - 1".
+
+    >>> parse_formula("n = value/127.5 - 1", "here")
+    (0.00784313725490196, -1.0)
+    """
+    found = _FORMULA.search(text)
+    if found is None or not any(found.groups()):
+        raise InputError(f"the encoding {text!r} names no formula", where=where, remedy="Write it like '(value-1)/127 - 1' or 'value/127.5 - 1'")
+    factor, shift, divisor, offset = (float((found[part] or default).replace(" ", "")) for part, default in _PARTS.items())
+    if divisor == 0 or factor == 0:
+        raise InputError(f"the encoding {text!r} multiplies or divides by 0", where=where, remedy="Write it like 'value/127.5 - 1'")
+    return factor / divisor, shift * factor / divisor + offset
+
+
+def looks_like_mask(path: Path) -> bool:
+    """Whether the header says palette, grey or one bit, so that the file may be an index mask; opens the header alone."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return image.mode in _GREY_MODES
+    except Exception:  # whatever a decoder raises: it is not a mask that can be read
+        return False
+
+
+def check_pixels(shape: Sequence[int], where: Path | str) -> None:
+    """InputError for more pixels than are decoded."""
+    if shape[0] * shape[1] > MAX_PIXELS:
+        raise InputError(f"{shape[1]}x{shape[0]} pixels are more than {MAX_PIXELS:,}", where=str(where), remedy="Cut it into tiles")
+
+
+def _pillow_array(source: Path | io.BytesIO, name: str = "") -> NDArray[np.generic]:
+    where = name or str(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+            with Image.open(source) as image:
+                check_pixels((image.height, image.width), where)
+                if getattr(image, "n_frames", 1) > 1:
+                    raise InputError("it has several pages or frames", where=where, remedy="Save each as a file of its own")
+                header = _png_header(source) if image.format == "PNG" else (8, 0)
+                if header[0] == 16 and header[1] != 0:
+                    raise InputError("colour PNG of 16 bits loses half its bits when read", where=where, remedy="Save it as .npy or as TIFF")
+                values = np.asarray(image)
+                return values // _GREY_STEP[header[0]] if header[1] == 0 and header[0] in _GREY_STEP else values
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError("it is not an image that can be read", where=where, remedy="Save it as PNG") from error
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and more
+        raise InputError(f"it cannot be read ({error})", where=where, remedy="Check the path, or save it again as PNG") from error
+
+
+def _png_header(source: Path | io.BytesIO) -> tuple[int, int]:
+    """(bit depth, colour type) of a PNG, which Pillow does not tell."""
+    if isinstance(source, Path):
+        with source.open("rb") as stream:
+            head = stream.read(26)
+    else:
+        head = source.getvalue()[:26]
+    return head[24], head[25]
+
+
+def _numpy_array(path: Path) -> NDArray[np.generic]:
+    try:
+        array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy raises ValueError, OSError, EOFError, UnicodeDecodeError and tokenize's errors
+        raise InputError(f"it is not a NumPy array that can be read ({error})", where=str(path), remedy="Write it by numpy.save, without objects") from error
+    if array.ndim in (2, 3):
+        check_pixels(array.shape, path)
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise InputError(f"it holds {array.dtype}", where=str(path), remedy="Save real numbers")
+    return np.array(array)
+
+
+def _tiff_array(path: Path) -> NDArray[np.generic]:
+    import tifffile  # half a second at start-up otherwise
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            if len(file.pages) != 1:
+                raise InputError(f"it has {len(file.pages)} pages", where=str(path), remedy="Save each as a file of its own")
+            check_pixels((*file.pages[0].shape, 1, 1)[:2], path)
+            return np.asarray(file.pages[0].asarray())
+    except InputError:
+        raise
+    except Exception as error:  # tifffile raises many kinds for damaged files
+        raise InputError(f"it is not a TIFF that can be read ({error})", where=str(path), remedy="Save it again, or as .npy") from error

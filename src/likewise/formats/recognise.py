@@ -1,0 +1,87 @@
+"""Which format a path is in, and the table of formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from likewise.errors import InputError, UsageError, close_match
+from likewise.formats import coco, examples_json, index_png, labelme
+from likewise.formats.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: whether it is read and written, and what it is in a line; `looks_like` answers for a path in words."""
+
+    name: str
+    reads: bool
+    writes: bool
+    line: str
+    looked_for: str
+    found: Callable[[Path], str | None]
+    opened: Callable[[Path], Dataset]
+
+
+# The order is the order of recognition: what a person must have made for us comes first.
+FORMATS: tuple[Format, ...] = (
+    Format("examples", True, False, "our own examples.json: labels of every kind", "examples.json", examples_json.found, examples_json.opened),
+    Format(
+        "index-png",
+        True,
+        True,
+        "an index PNG a picture: 0 background, 1.. classes, 255 ignore; dense maps",
+        "images/ + masks/, images/ + depth/, or x.jpg next to x.png",
+        index_png.found,
+        index_png.opened,
+    ),
+    Format(
+        "coco",
+        True,
+        True,
+        "COCO instances: polygons, run lengths, crowds, boxes",
+        "a JSON file with images, annotations and categories",
+        coco.found,
+        coco.opened,
+    ),
+    Format("labelme", True, True, "labelme: a JSON file a picture", "JSON files with shapes", labelme.found, labelme.opened),
+)
+
+
+def format_named(name: str) -> Format:
+    """The format of a name; UsageError with the closest match."""
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    raise UsageError(f"there is no format {name!r}", where="format", remedy=close_match(name, [known.name for known in FORMATS]))
+
+
+def found_format(path: Path) -> Format | None:
+    """The format that a path is in, None if it is in none of them."""
+    return next((known for known in FORMATS if known.reads and known.found(path)), None)
+
+
+def recognise(path: str | Path) -> str:
+    """The name of the format that a file or folder is in; InputError lists what was looked for."""
+    return recognised(Path(path)).name
+
+
+def recognised(path: Path) -> Format:
+    """The format that a file or folder is in; InputError lists what was looked for."""
+    if not path.exists():
+        raise InputError("there is no such file or folder", where=str(path), remedy="Check the path")
+    known = found_format(path)
+    if known is None:
+        looked = "; ".join(f"{known.looked_for} ({known.name})" for known in FORMATS if known.reads)
+        raise InputError(f"no labels were found; looked for {looked}", where=str(path), remedy="Check the folder, or name its format with --as")
+    return known
+
+
+def open_dataset(path: str | Path, format: str | None = None) -> Dataset:
+    """The data set of a file or folder, in the format that is named or recognised."""
+    place = Path(path)
+    known = recognised(place) if format is None else format_named(format)
+    if format is not None and not place.exists():
+        raise InputError("there is no such file or folder", where=str(place), remedy="Check the path")
+    return known.opened(place)

@@ -1,0 +1,47 @@
+"""Walking folders: relative names as plain strings, so that a million of them are fine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from likewise.data.images import SUFFIXES
+from likewise.errors import InputError
+
+_IMAGE_ENDINGS = tuple(SUFFIXES)
+
+
+def walk(folder: Path, wanted: Callable[[str], bool], *, recursive: bool = True) -> Iterator[str]:
+    """Posix paths, relative to `folder`, of the files whose name is wanted, in no order.
+
+    Hidden files and folders are left out; links to files are followed, links to folders are not.
+    """
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            entries = os.scandir(folder / prefix)
+        except OSError as error:
+            raise InputError(
+                f"the folder cannot be read ({error.strerror})", where=str(folder / prefix), remedy="Check the path and its permissions"
+            ) from error
+        with entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if recursive:
+                        pending.append(f"{prefix}{entry.name}/")
+                elif wanted(entry.name):
+                    yield prefix + entry.name
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name has the ending of an image."""
+    return name.lower().endswith(_IMAGE_ENDINGS)
+
+
+def has_ending(*endings: str) -> Callable[[str], bool]:
+    """A test for file names by their endings, written small or large."""
+    return lambda name: name.lower().endswith(endings)

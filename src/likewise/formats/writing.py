@@ -1,0 +1,178 @@
+"""The doors of writing: one prediction to a path, or a run's labels into a folder."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from likewise.data import ClassTable, Prediction, Target
+from likewise.errors import OutputError, UsageError, close_match
+from likewise.formats import coco_writer, dense_files, index_png_writer, labelme_writer
+from likewise.formats.dataset import without_ending
+from likewise.formats.files import json_bytes, write_atomic
+from likewise.formats.recognise import FORMATS, format_named
+
+_OVERLAY = ".overlay.jpg"
+_RESERVED = frozenset({"annotations", "classes", "dataset", "examples", "instances", "manifest", "report", "run", "times", "truth"})
+_LABEL_ENDINGS = {"index-png": ".png", "labelme": ".json", "coco": ".json"}
+
+# stem, the image's name, prediction -> file name -> content
+Encode = Callable[[str, str, Prediction], dict[str, bytes]]
+_ENCODERS: Mapping[str, Encode] = {"index-png": index_png_writer.encode, "coco": coco_writer.encode, "labelme": labelme_writer.encode}
+
+
+class LabelWriter(Protocol):
+    """Writes the labels of a run, an image at a time; safe to call from one thread at a time."""
+
+    def planned(self, name: str) -> list[Path]:
+        """Every file, relative to the output folder, that `write(name, ...)` may write; it writes some of them."""
+
+    def write(self, name: str, prediction: Prediction) -> list[Path]:
+        """Write the labels of an image; the files written, relative to the output folder."""
+
+    def finish(self) -> list[Path]:
+        """Write what describes the whole run; the files written, relative to the output folder."""
+
+
+@dataclass(frozen=True)
+class FolderWriter:
+    """Labels of a run in one format; see `open_writer`."""
+
+    format: str
+    out: Path
+    final: Path
+    classes: ClassTable
+    targets: Mapping[str, Target]
+    overlay: bool
+    clashing: frozenset[str]
+
+    def planned(self, name: str) -> list[Path]:
+        """Every file that `write(name, ...)` may write, relative to the output folder."""
+        stem = self._stem(name)
+        endings = [".png"] if self.format == "index-png" else [".json"] if self.format == "labelme" else []
+        labels = [stem + ending for ending in endings] if self.format != "coco" else [coco_writer.part_name(stem)]
+        dense = [stem + ending for ending in dense_files.suffixes(self.targets)]
+        return [Path(file) for file in (labels if self.classes.names else []) + dense + ([stem + _OVERLAY] if self.overlay else [])]
+
+    def write(self, name: str, prediction: Prediction) -> list[Path]:
+        """Write label, dense maps and overlay of an image, each whole or not at all; the files, relative to the output folder."""
+        files = _encoded(self._stem(name), name, prediction, _ENCODERS[self.format])
+        if self.overlay:
+            files[self._stem(name) + _OVERLAY] = _overlay(prediction)
+        for file, content in files.items():
+            write_atomic(self.out / file, content)
+        return [Path(file) for file in files]
+
+    def finish(self) -> list[Path]:
+        """Write the table of classes, or for COCO merge what stands in `final` into one file."""
+        if not self.classes.names:
+            return []
+        if self.format == "coco":
+            return [coco_writer.merge(self.final, self.out, self.classes)]
+        content = {"classes": {str(number): self.classes[number] for number in self.classes}, "ignore": 255}
+        write_atomic(self.out / "classes.json", json_bytes(content))
+        return [Path("classes.json")]
+
+    def _stem(self, name: str) -> str:
+        return output_stem(name, self.clashing)
+
+
+def open_writer(
+    format: str,
+    out: str | Path,
+    classes: ClassTable,
+    targets: Mapping[str, Target],
+    *,
+    overlay: bool = False,
+    names: Iterable[str] = (),
+    final: str | Path | None = None,
+) -> LabelWriter:
+    """A writer of labels in `format` into the folder `out`.
+
+    overlay: also NAME.overlay.jpg; names: all names of the run, so that a.jpg and a.png get labels of different
+    names; final: the folder where the written files stand in the end, if `out` is a place on the way.
+    Raises UsageError for a format that is not written.
+    """
+    _check_writes(format)
+    endings = [".overlay", *(f".{dense_files.safe_name(name)}" for name in targets)]
+    return FolderWriter(format, Path(out), Path(final or out), classes, dict(targets), overlay, clashing(names, endings))
+
+
+def clashing(names: Iterable[str], suffixes: Sequence[str] = ()) -> frozenset[str]:
+    """The names whose labels must keep the image's ending, since without it they would have the name of another file.
+
+    >>> sorted(clashing(["a.jpg", "a.png", "b.jpg"]))
+    ['a.jpg', 'a.png']
+    """
+    first: dict[str, str] = {}
+    found: set[str] = set()
+    listed = list(names)
+    for name in listed:
+        other = first.setdefault(without_ending(name).casefold(), name)
+        if other != name:
+            found |= {other, name}
+    for stem, name in first.items():
+        for suffix in suffixes:
+            if stem.endswith(suffix.casefold()) and stem[: -len(suffix)] in first:
+                found.add(name)
+    return frozenset(found)
+
+
+def output_stem(name: str, keep_ending: frozenset[str] = frozenset()) -> str:
+    """The NAME of an image's labels: its path without the ending, or with it where that would clash.
+
+    >>> output_stem("left/a.jpg"), output_stem("run.jpg")
+    ('left/a', 'run.jpg')
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise OutputError(f"{name!r} is no name inside the output folder", where=name, remedy="Name images relative to their folder")
+    bare = without_ending(name)
+    return name if name in keep_ending or bare in _RESERVED else bare
+
+
+def write_prediction(prediction: Prediction, path: str | Path, format: str | None = None) -> list[Path]:
+    """Write one prediction to `path`, dense maps beside it as NAME.TARGET.png or .npy; the files written.
+
+    format: None goes by the ending, .json is labelme and everything else index PNG. A file that stands at the path is
+    replaced, but never the image itself.
+    """
+    place = Path(path)
+    chosen = format or ("labelme" if place.suffix.lower() == ".json" else "index-png")
+    _check_writes(chosen)
+    wanted = _LABEL_ENDINGS[chosen]
+    if place.suffix.lower() != wanted:
+        raise UsageError(f"{chosen} is written to a {wanted} file", where=str(place), remedy=f"Name it {place.stem}{wanted}, or give another format")
+    encode = coco_writer.encode_single if chosen == "coco" else _ENCODERS[chosen]
+    image = prediction.image if isinstance(prediction.image, (str, os.PathLike)) else None
+    name = Path(image).name if image is not None else place.with_suffix(".png").name
+    files = _encoded(place.stem, name, prediction, encode)
+    places = [place.with_name(place.name if file == place.stem + wanted else file) for file in files]
+    if image is not None and any(each.exists() and Path(image).exists() and each.samefile(image) for each in places):
+        raise OutputError("it is the image itself", where=str(place), remedy="Choose another name")
+    for each, content in zip(places, files.values(), strict=True):
+        write_atomic(each, content)
+    return places
+
+
+def _check_writes(format: str) -> None:
+    if not format_named(format).writes:
+        known = [each.name for each in FORMATS if each.writes]
+        raise UsageError(f"{format} is read, not written", where="format", remedy=close_match(format, known))
+
+
+def _encoded(stem: str, name: str, prediction: Prediction, encode: Encode) -> dict[str, bytes]:
+    files = encode(stem, name, prediction) if prediction.classes.names else {}
+    for target, values in prediction.dense.items():
+        files |= dense_files.encode(stem, target, values, prediction.targets.get(target, Target()))
+    return files
+
+
+def _overlay(prediction: Prediction) -> bytes:
+    stream = io.BytesIO()
+    prediction.overlay().save(stream, "JPEG", quality=85)
+    return stream.getvalue()

@@ -1,0 +1,183 @@
+"""`likewise label`: learn from the examples, label every image, write labels and a report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from likewise.errors import PartialFailure, UsageError
+
+if TYPE_CHECKING:
+    from likewise.labelling import Preview, RunSummary
+
+INTERRUPTED = 130
+
+
+class PresetName(StrEnum):
+    """Speed against quality."""
+
+    FAST = "fast"
+    DEFAULT = "default"
+    BEST = "best"
+
+
+def label(
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="A few labelled images in the format of your tool, or a .task file.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="The images to label: a folder, one image, a text file of paths, or a data set.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="LABELS", help="The folder for labels, manifest and report.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that stands in LABELS.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Label the first five images into nothing; say how long all would take.")] = False,
+    format: Annotated[str, typer.Option("--format", help="The format to write: index-png, coco or labelme.")] = "index-png",
+    overlays: Annotated[bool, typer.Option("--overlays", help="Also write NAME.overlay.jpg.")] = False,
+    only_unsure: Annotated[
+        float | None, typer.Option("--only-unsure", metavar="THRESHOLD", help="Write labels only where the confidence (0..1) is below.")
+    ] = None,
+    truth: Annotated[Path | None, typer.Option("--truth", metavar="PATH", help="Reference labels to compare with: mIoU, presence, dense errors.")] = None,
+    as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read EXAMPLES in this format instead of the recognised one.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="The split of IMAGES to label, or 'all'. [default: query]")] = None,
+    examples_split: Annotated[str | None, typer.Option("--examples-split", help="The split of EXAMPLES to learn from. [default: support]")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy]")] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16.")] = "auto",
+    batch: Annotated[str, typer.Option("--batch", metavar="auto|N", help="Images that go through the network together; halved when memory runs out.")] = "auto",
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Threads that decode images; 0 leaves the choice to the program.")] = 0,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", metavar="N", help="Larger images are refused.")] = 200_000_000,
+    profile: Annotated[bool, typer.Option("--profile", help="Print the time of each stage.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Learn from EXAMPLES and label IMAGES the same way, into LABELS.
+
+    Nothing that stands in LABELS is overwritten. A run that was stopped goes on with --resume; an image that cannot be
+    read is noted in LABELS/manifest.jsonl and makes the exit code 5.
+    """
+    from likewise.labelling import RunOptions, check, label_folder, look_ahead, usual_batch
+    from likewise.labelling.progress import for_stderr
+    from likewise.labelling.source import Source
+
+    options = RunOptions(
+        format=format,
+        overlays=overlays,
+        only_unsure=only_unsure,
+        batch=_batch(batch),
+        workers=workers,
+        max_pixels=max_pixels,
+        resume=resume,
+        truth=truth,
+    )
+    source = Source(
+        path=examples,
+        format=as_format,
+        split=examples_split,
+        method=method,
+        backbone=backbone,
+        preset=None if preset is None else preset.value,
+        device=device,
+        engine=engine,
+        precision=precision,
+    )
+    if not dry_run:
+        check(out, options)
+    listed = source.images(images, split)
+    task, sentence = source.open()
+    for words in (sentence, f"to label: {listed.sentence}", _engine_sentence(task.fingerprint())):
+        print(words, file=sys.stderr)
+    if dry_run:
+        preview = look_ahead(task, listed, usual_batch(task) if options.batch == "auto" else options.batch)
+        _print_json(preview.as_dict()) if as_json else _print_preview(preview)
+        return
+    try:
+        summary = label_folder(task, listed, out, progress=for_stderr(), options=options)
+    except KeyboardInterrupt as error:
+        print(str(error) or "stopped. Go on with --resume", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    _print_json(summary.as_dict()) if as_json else _print_summary(summary, profile=profile)
+    _print_notes(summary)
+    if summary.failed:
+        raise PartialFailure(
+            f"{summary.failed} of {summary.images} images could not be labelled", where=str(out / "manifest.jsonl"), remedy="Each has its reason there"
+        )
+
+
+def _batch(text: str) -> Any:
+    if text == "auto":
+        return text
+    if not text.isdecimal():
+        raise UsageError(f"the batch is {text!r}", where="--batch", remedy="Give 'auto' or a number of images from 1")
+    return int(text)
+
+
+def _engine_sentence(fingerprint: dict[str, str]) -> str:
+    weights = ", ".join(f"{name.removeprefix('weights.')} {value[:12]}" for name, value in fingerprint.items() if name.startswith("weights."))
+    where = " ".join(fingerprint[name] for name in ("engine", "precision", "device") if name in fingerprint)
+    return f"engine: {where}; weights: {weights}"
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    print(json.dumps(values, indent=2))
+
+
+def _print_preview(preview: Preview) -> None:
+    from likewise.labelling.progress import duration
+
+    for name, found in preview.looked.items():
+        shown = ", ".join(f"{key} {p:.2f}" if p is not None else key for key, p in found.get("present", {}).items()) or "no class"
+        print(f"{name}: {found['error']}" if "error" in found else f"{name}: {shown}; confidence {found['confidence']}")
+    print(f"{preview.seconds_an_image:.3f} s an image, about {duration(preview.seconds_for_all)} for all {preview.images:,}")
+    for name, score in preview.left_out.items():
+        numbers = ", ".join(f"{key} {value:.3f}" for key, value in score.items() if isinstance(value, float))
+        print(f"left out, {name}: {numbers or 'unknown'}")
+    for warning in preview.warnings:
+        print(f"warning: {warning}")
+    print("nothing was written; leave out --dry-run to label", file=sys.stderr)
+
+
+def _print_summary(summary: RunSummary, *, profile: bool) -> None:
+    from likewise.labelling.progress import duration
+
+    certain = f", {summary.sure:,} left out as certain" if summary.sure else ""
+    earlier = f", {summary.earlier:,} of them before" if summary.earlier else ""
+    counts = f"{summary.labelled:,} labelled{certain}, {summary.failed:,} failed"
+    print(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)} ({summary.rate:.2f} a second)")
+    for name, count in summary.classes.items():
+        print(f"  {name}: in {count:,} images")
+    if summary.truth is not None:
+        _print_truth(summary.truth)
+    if profile:
+        _print_profile(summary)
+
+
+def _print_truth(truth: dict[str, Any]) -> None:
+    numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
+    print(f"against the truth ({truth['images']:,} images): " + ", ".join(f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None))
+    for name, scores in truth["classes"].items():
+        if scores["iou"] is not None:
+            print(f"  {name}: IoU {100 * scores['iou']:.1f} %")
+    for name, scores in truth["dense"].items():
+        print(f"  {name}: RMSE {scores['rmse']:.4g}, absolute relative error {scores['abs_rel']:.4f}")
+
+
+def _print_profile(summary: RunSummary) -> None:
+    from likewise.labelling import overhead
+
+    images = max(1, summary.images - summary.failed)
+    for stage, seconds in summary.seconds.items():
+        print(f"  {stage:<10} {1000 * seconds / images:8.2f} ms an image")
+    share = overhead(summary.seconds)
+    if share is not None:
+        print(f"  everything but the backbone: {100 * share:.1f} % of its time (decode, write, thumbnail and truth run beside it)")
+
+
+def _print_notes(summary: RunSummary) -> None:
+    for files, words in ((summary.edited, "changed by hand since they were written"), (summary.kept, "in the way")):
+        if files:
+            print(f"{len(files)} file(s) {words}, left alone: {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}", file=sys.stderr)
+    where = f"; open {summary.report} to look at them" if summary.report else ""
+    print(f"labels are in {summary.out}{where}", file=sys.stderr)

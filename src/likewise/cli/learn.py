@@ -1,0 +1,158 @@
+"""`likewise learn`: the task as one file, made from examples or changed by some more or some fewer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from likewise.cli.label import PresetName
+from likewise.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from likewise.task import Task
+
+ENDING = ".task"
+
+
+def learn(
+    examples: Annotated[
+        Path, typer.Argument(metavar="EXAMPLES", help="A few labelled images in the format of your tool; with --add or --forget a .task file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE.task", help="The file to write; a task that is changed is its own.", show_default=False)
+    ] = None,
+    add: Annotated[list[Path] | None, typer.Option("--add", metavar="EXAMPLES", help="More examples for an existing task; may be repeated.")] = None,
+    forget: Annotated[
+        list[str] | None, typer.Option("--forget", metavar="NAME", help="An example that an existing task shall forget; may be repeated.")
+    ] = None,
+    method: Annotated[str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy]")] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
+    as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="The split of the examples to learn from. [default: support]")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
+    compact: Annotated[bool, typer.Option("--compact", help="Leave out what --add and --forget need: a small file that stays as it is.")] = False,
+    thumbnails: Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep small pictures of the examples for reports.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.task if it is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
+) -> None:
+    """Learn a task from EXAMPLES and write it as one file.
+
+    The file opens on any machine that has the weights. With --add or --forget EXAMPLES is an existing .task file: the
+    task learns again without passing the examples it knows through the backbone.
+    """
+    place = {"device": device, "engine": engine}
+    if add or forget:
+        _refuse({"--method": method, "--backbone": backbone, "--preset": preset, "--set": settings})
+        if examples.suffix != ENDING:
+            raise UsageError("only a task can be changed by --add and --forget", where=str(examples), remedy="Give its .task file, or learn from all at once")
+        target = _target(out or examples, may_overwrite=force or out is None or out.resolve() == examples.resolve())
+        task = _changed(examples, add or [], forget or [], as_format, split, place)
+    else:
+        target = _target(out, may_overwrite=force)
+        task = _learned(examples, as_format, split, method, backbone, preset, place, parse_settings(settings or []), thumbnails)
+    task.save(target, compact=compact, thumbnails=thumbnails)
+    if as_json:
+        print(json.dumps({"path": str(target), **task.describe()}, indent=2))
+        return
+    _print_task(task)
+    print(target)
+    print(f"use it by `likewise label {target} IMAGES --out LABELS`", file=sys.stderr)
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """Settings from KEY=VALUE: values are JSON where they can be (0.5, true, [1, 2]), else text.
+
+    >>> parse_settings(["strength=0.5", "layers=[2, 5]", "rule=mean"])
+    {'strength': 0.5, 'layers': [2, 5], 'rule': 'mean'}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not separator or not key.strip():
+            raise UsageError(f"{pair!r} is not KEY=VALUE", where="--set", remedy="Write for example --set strength=0.5")
+        try:
+            found[key.strip()] = json.loads(text)
+        except ValueError:
+            found[key.strip()] = text
+    return found
+
+
+def _learned(
+    examples: Path,
+    as_format: str | None,
+    split: str | None,
+    method: str | None,
+    backbone: str | None,
+    preset: PresetName | None,
+    place: dict[str, str],
+    settings: dict[str, Any],
+    thumbnails: bool,
+) -> Task:
+    if examples.suffix == ENDING:
+        raise UsageError("it is learned already", where=str(examples), remedy="Change it by --add or --forget, or give labelled examples")
+    from likewise import formats, task
+
+    read = formats.read_support(examples, format=as_format, split=split)
+    print(read.sentence, file=sys.stderr)
+    return task.learn(
+        read.support,
+        method=method or "analogy",
+        backbone=backbone or "auto",
+        preset="default" if preset is None else preset.value,
+        thumbnails=thumbnails,
+        progress=_show,
+        **place,
+        **settings,
+    )
+
+
+def _changed(path: Path, add: list[Path], forget: list[str], as_format: str | None, split: str | None, place: dict[str, str]) -> Task:
+    from likewise import formats, task
+
+    changed = task.load(path, **place)
+    reads = [formats.read_support(folder, format=as_format, split=split) for folder in add]
+    if forget:
+        changed = changed.forget(forget)
+        print(f"forgot {', '.join(forget)}", file=sys.stderr)
+    for read in reads:
+        print(f"added {read.sentence}", file=sys.stderr)
+        changed = changed.update(read.support, progress=_show)
+    return changed
+
+
+def _target(out: Path | None, *, may_overwrite: bool) -> Path:
+    """Where to write, checked before the slow work."""
+    if out is None:
+        raise UsageError("there is no file to write", where="--out", remedy="Name it, for example --out cracks.task")
+    if out.suffix != ENDING:
+        raise UsageError(f"{out.name} does not end in {ENDING}", where="--out", remedy=f"Call it {out.stem}{ENDING}: task files are known by their ending")
+    if out.exists() and not may_overwrite:
+        raise OutputError("the file is already there", where=str(out), remedy="Choose another name by --out, or overwrite it by --force")
+    return out
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    for option, value in options.items():
+        if value:
+            raise UsageError(f"a task that is changed keeps what it was learned with; {option} cannot change it", where=option, remedy="Leave it out")
+
+
+def _show(stage: str, done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{stage} {done}/{of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+
+def _print_task(task: Task) -> None:
+    from likewise.cli.inspect import left_out_lines
+
+    weights = ", ".join(f"{role} {facts['name']} {facts['sha256'][:12]}" for role, facts in task.weights.items())
+    print(f"{task.method.name}: {len(task.support)} examples; {weights}", file=sys.stderr)
+    for line in left_out_lines(task.left_out):
+        print(line, file=sys.stderr)

@@ -1,0 +1,70 @@
+"""`likewise weights`: what can be had, from where, under which licence, and what is here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+weights_app = typer.Typer(help="What weights there are, where they come from, and which are here.", no_args_is_help=True, rich_markup_mode=None)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@weights_app.command("list")
+def list_weights(as_json: JsonOption = False) -> None:
+    """Every set of weights: architecture, licence, paper, places, hash, and whether it is here."""
+    from likewise.weights import cache_folder, survey
+
+    rows = survey()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        _print_row(row)
+    print(f"cache: {cache_folder()}; fetch one by `likewise weights pull NAME`", file=sys.stderr)
+
+
+@weights_app.command("pull")
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `likewise weights list` shows.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch weights into the cache, or check the ones that are there; prints the file."""
+    from likewise.weights import fetch, record_of
+
+    path = fetch(name)
+    if as_json:
+        print(json.dumps({"path": str(path), **(record_of(name) or {})}, indent=2))
+        return
+    print(path)
+    print(f"{name} is here; make it the default by `likewise weights default {name}`", file=sys.stderr)
+
+
+@weights_app.command("default")
+def default(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Weights that are in the cache.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Choose the weights that `auto` means from now on."""
+    from likewise.weights import set_default
+
+    set_default(name)
+    if as_json:
+        print(json.dumps({"default": name}))
+    else:
+        print(f"{name} is the default from now on", file=sys.stderr)
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    state = "here" if row["here"] else "not here"
+    print(f"{row['name']}  [{state}{', default' if row['default'] else ''}]")
+    print(f"    {row['summary']}")
+    print(f"    licence: {row['licence']}; paper: {row['paper']}")
+    for place in row["places"]:
+        digest = place["sha256"] or "not known"
+        print(f"    from {place['place']}; sha256 {digest} ({place['hash']})")
+    if row["notes"]:
+        print(f"    {row['notes']}")

@@ -1,0 +1,42 @@
+"""Which runner a kind of golden file has: a plain table, each runner loaded when a file asks for it.
+
+A runner is a function of a `Case` that returns its outputs by name (`out.` left out): arrays or tensors to be compared
+by the file's tolerances, or `Judged` where the kind compares by a rule of its own. It raises `Skip` with the reason
+where this installation cannot run it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from likewise.testing.golden.case import Case
+
+Runner = Callable[[Case], Mapping[str, Any]]
+
+KINDS: dict[str, str] = {
+    "cst_posembed": "likewise.testing.golden.cst:position_embedding",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict of a kind's own rule: the deviation in units of what is allowed."""
+
+    deviation: float
+
+
+class Skip(Exception):  # noqa: N818 (a statement, not an error)
+    """A case that this installation cannot run; the reason is its text."""
+
+
+def runner_of(kind: str) -> Runner | None:
+    """The runner of a kind; None for an unknown one."""
+    place = KINDS.get(kind)
+    if place is None:
+        return None
+    module, function = place.split(":")
+    runner: Runner = getattr(importlib.import_module(module), function)
+    return runner

@@ -1,0 +1,31 @@
+"""Weights: the registry, the cache, download and checks.
+
+    name = resolve("auto")        # which weights to use
+    loaded = load(name)           # tensors by their source's names
+
+What is missing is fetched, checked and converted first; `fetch`, `locate` and `survey` do the parts of this.
+"""
+
+from likewise.weights.cache import cache_folder, offline
+from likewise.weights.choice import resolve, set_default
+from likewise.weights.fetching import fetch, locate, record_of
+from likewise.weights.loading import LoadedWeights, load
+from likewise.weights.overview import survey
+from likewise.weights.registry import Entry, Place, entries, entry
+
+__all__ = [
+    "Entry",
+    "LoadedWeights",
+    "Place",
+    "cache_folder",
+    "entries",
+    "entry",
+    "fetch",
+    "load",
+    "locate",
+    "offline",
+    "record_of",
+    "resolve",
+    "set_default",
+    "survey",
+]

@@ -8,7 +8,7 @@
     ├── InputError (ValueError)  exit 4   a file or array of the user cannot be used
     │   ├── ImageError           exit 4   an image cannot be read
     │   └── TaskFileError        exit 4   a task file is broken, foreign or too new
-    └── PartialFailure           exit 5   the run is done, but some images failed
+    └── PartialFailureError      exit 5   the run is done, but some images failed
 
 Every message says what is wrong, where, and what to do; the three parts are attributes, so that a terminal, an
 HTTP answer and a manifest say the same.
@@ -75,7 +75,7 @@ class TaskFileError(InputError):
     """A task file is truncated, edited, foreign, or newer than this program."""
 
 
-class PartialFailure(LikewiseError):
+class PartialFailureError(LikewiseError):
     """A run came to its end, but some images could not be labelled."""
 
     exit_code = 5

@@ -122,7 +122,8 @@ class TestPositionEmbedding:
     def test_a_linear_ramp_stays_a_ramp_inside(self):
         ramp = torch.cat([torch.zeros(1, 1, 1), torch.arange(10.0).repeat(10, 1).reshape(1, 100, 1)], dim=1)
         found = resize_position_embedding(ramp, (10, 10), (10, 20), "size")[0, 1:, 0].reshape(10, 20)
-        torch.testing.assert_close(found[4, 6:14], (torch.arange(6.0, 14) + 0.5) / 2 - 0.5, atol=0.05, rtol=0)  # this cubic (a = -0.75) bends a ramp by up to 0.047
+        expected = (torch.arange(6.0, 14) + 0.5) / 2 - 0.5
+        torch.testing.assert_close(found[4, 6:14], expected, atol=0.05, rtol=0)  # this cubic (a = -0.75) bends a ramp by 0.047
 
     def test_a_table_of_another_grid_is_an_error(self):
         with pytest.raises(ValueError, match="6x6"):

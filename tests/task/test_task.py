@@ -161,7 +161,7 @@ class TestTaskFiles:
     def test_a_missing_file_and_a_folder(self, tmp_path):
         with pytest.raises(TaskFileError, match="no such file"):
             likewise.load(tmp_path / "none.task")
-        with pytest.raises(TaskFileError, match="folder|no task file"):
+        with pytest.raises(TaskFileError, match=r"folder|no task file"):
             likewise.load(tmp_path)
 
     @pytest.mark.parametrize("kept", [0, 5, 300, -1])

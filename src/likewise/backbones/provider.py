@@ -21,6 +21,7 @@ from torch import Tensor
 from likewise.backbones.engines import Engine, instruction_set, make_engine
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
 from likewise.backbones.registry import Backbone
+from likewise.data.files import replacing
 from likewise.data.geometry import resize_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
 
@@ -142,6 +143,5 @@ class FeatureProvider:
         tensors = {"tokens": features.tokens, "prefix": features.prefix}
         if features.q is not None and features.k is not None:
             tensors |= {"q": features.q, "k": features.k}
-        draft = path.with_suffix(f".{os.getpid()}.draft")
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
-        draft.replace(path)
+        with replacing(path) as draft:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)

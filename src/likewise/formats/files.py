@@ -12,6 +12,7 @@ from typing import IO, Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from likewise.data.files import replacing
 from likewise.errors import InputError, OutputError, close_match
 
 MAX_JSON = 1 << 29  # bytes; the annotations of all of COCO's training images are 470 MB
@@ -79,16 +80,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A stream whose content becomes the file when all of it is on the disk; on an error nothing is changed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
-        with temporary.open("wb") as stream:
-            try:
-                yield stream
-            except BaseException:
-                temporary.unlink()
-                raise
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        with replacing(path) as draft, draft.open("wb") as stream:
+            yield stream
     except OSError as error:
         raise OutputError(f"it cannot be written ({error.strerror})", where=str(path), remedy="Check the folder, its permissions and the free space") from error
 

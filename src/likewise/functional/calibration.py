@@ -56,8 +56,11 @@ def dice_confidence(probabilities: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def soft_iou(logits: Tensor, shares: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Intersection and union of the arg-max with soft labels: logits (P, C), shares (P, C), weight (P,) -> (C,), (C,)."""
-    chosen = torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).to(shares.dtype)
-    both = (torch.minimum(chosen, shares) * weight[:, None]).sum(0)
-    either = (torch.maximum(chosen, shares) * weight[:, None]).sum(0)
-    return both, either
+    """Intersection and union of the arg-max with soft labels: logits (P, C), shares (P, C), weight (P,) -> (C,), (C,).
+
+    The arg-max is 0 or 1, so min(y, s) is s where y is 1, and min + max = y + s: no (P, C) mask is made.
+    """
+    chosen = logits.argmax(1)
+    both = shares.new_zeros(shares.shape[1]).index_add_(0, chosen, shares.gather(1, chosen[:, None])[:, 0] * weight)
+    taken = shares.new_zeros(shares.shape[1]).index_add_(0, chosen, weight)
+    return both, taken + (shares * weight[:, None]).sum(0) - both

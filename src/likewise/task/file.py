@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from likewise.data.files import replacing
 from likewise.errors import TaskFileError
 
 FORMAT_VERSION = 1
@@ -32,14 +32,8 @@ def write_task_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[st
     content = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT_VERSION, **manifest}, sort_keys=True, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    try:
+    with replacing(path) as draft:
         save_file(content, draft, metadata={"likewise": text, "sha256": _digest(text, content)})
-        with draft.open("rb") as stream:
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read_task_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

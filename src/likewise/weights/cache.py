@@ -11,11 +11,11 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from likewise.data.files import replacing
 from likewise.errors import WeightsError
 
 CHUNK = 1 << 20
@@ -49,18 +49,8 @@ def sha256_of(path: Path) -> str:
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """`path`, written by `write` to a temporary name in the same folder, flushed to the disk and renamed."""
-    with writable(path.parent):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-        try:
-            temporary.touch()
-            usual = temporary.stat().st_mode
-            write(temporary)
-            temporary.chmod(usual)  # safetensors makes files that only their owner may read; caches are shared
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with writable(path.parent), replacing(path) as draft:
+        write(draft)
 
 
 def write_json(path: Path, content: Any) -> None:

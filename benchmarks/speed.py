@@ -45,11 +45,12 @@ def engines() -> list[dict[str, Any]]:
         reference = make_engine(backbone, spec, engine="torch", device=torch.device("cpu"), precision="float32", cache=None).run(image)[0].float()
         for engine in ("torch", "openvino"):
             for precision in ("float32", "bfloat16") if has_bfloat16() else ("float32",):
-                made = make_engine(backbone, spec, engine=engine, device=torch.device("cpu"), precision=precision, cache=weights.cache_folder() / "openvino")
+                graphs = weights.cache_folder() / "openvino"
+                made = make_engine(backbone, spec, engine=engine, device=torch.device("cpu"), precision=precision, cache=graphs)
                 tokens = made.run(image)[0].float()
-                seconds = [timed(lambda made=made: made.run(image)) for _ in range(5)]
-                cosine = torch.nn.functional.cosine_similarity(tokens, reference, dim=-1).mean()
-                rows.append({"side": side, "engine": engine, "precision": precision, "seconds": statistics.median(seconds), "cosine": float(cosine)})
+                seconds = [timed(lambda made=made, image=image: made.run(image)) for _ in range(5)]
+                cosine = float(torch.nn.functional.cosine_similarity(tokens, reference, dim=-1).mean())
+                rows.append({"side": side, "engine": engine, "precision": precision, "seconds": statistics.median(seconds), "cosine": cosine})
                 print(rows[-1], flush=True)
     return rows
 

@@ -8,7 +8,7 @@ import typer
 
 from likewise import __version__
 from likewise.cli import EXIT_CODES, app, main
-from likewise.errors import ImageError, InputError, LikewiseError, OutputError, PartialFailure, TaskFileError, UsageError, WeightsError
+from likewise.errors import ImageError, InputError, LikewiseError, OutputError, PartialFailureError, TaskFileError, UsageError, WeightsError
 
 VERBS = ["label", "learn", "inspect", "weights", "methods", "verify", "demo"]
 
@@ -87,7 +87,7 @@ def test_help_loads_none_of_the_large_packages_at_all():
         (InputError("w"), 4),
         (ImageError("w"), 4),
         (TaskFileError("w"), 4),
-        (PartialFailure("w"), 5),
+        (PartialFailureError("w"), 5),
         (KeyboardInterrupt(), 130),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.errors import PartialFailure, UsageError
+from likewise.errors import PartialFailureError, UsageError
 
 if TYPE_CHECKING:
     from likewise.labelling import Preview, RunSummary
@@ -101,7 +101,7 @@ def label(
     _print_json(summary.as_dict()) if as_json else _print_summary(summary, profile=profile)
     _print_notes(summary)
     if summary.failed:
-        raise PartialFailure(
+        raise PartialFailureError(
             f"{summary.failed} of {summary.images} images could not be labelled", where=str(out / "manifest.jsonl"), remedy="Each has its reason there"
         )
 
@@ -144,8 +144,9 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
 
     certain = f", {summary.sure:,} left out as certain" if summary.sure else ""
     earlier = f", {summary.earlier:,} of them before" if summary.earlier else ""
+    speed = f" ({summary.rate:.2f} a second)" if summary.rate else ""
     counts = f"{summary.labelled:,} labelled{certain}, {summary.failed:,} failed"
-    print(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)} ({summary.rate:.2f} a second)")
+    print(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)}{speed}")
     for name, count in summary.classes.items():
         print(f"  {name}: in {count:,} images")
     if summary.truth is not None:
@@ -156,12 +157,14 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
 
 def _print_truth(truth: dict[str, Any]) -> None:
     numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
-    print(f"against the truth ({truth['images']:,} images): " + ", ".join(f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None))
+    said = [f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None]
+    print(", ".join([f"against the truth: {truth['images']:,} images", *said]))
     for name, scores in truth["classes"].items():
         if scores["iou"] is not None:
             print(f"  {name}: IoU {100 * scores['iou']:.1f} %")
     for name, scores in truth["dense"].items():
-        print(f"  {name}: RMSE {scores['rmse']:.4g}, absolute relative error {scores['abs_rel']:.4f}")
+        errors = [f"{words} {scores[key]:.4g}" for key, words in (("rmse", "RMSE"), ("abs_rel", "absolute relative error")) if scores[key] is not None]
+        print(f"  {name}: {', '.join(errors)}")
 
 
 def _print_profile(summary: RunSummary) -> None:

@@ -1,0 +1,38 @@
+"""Labelling folders of images: a stream that can be resumed, its manifest, and its report."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from likewise.formats import ImageList, list_images
+from likewise.labelling.engine import check, run, usual_batch
+from likewise.labelling.options import RunOptions, RunSummary, overhead
+from likewise.labelling.preview import Preview, look_ahead
+from likewise.labelling.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import os
+
+    from likewise.task import Task
+
+__all__ = ["Preview", "Progress", "RunOptions", "RunSummary", "Silent", "check", "label_folder", "look_ahead", "overhead", "run", "usual_batch"]
+
+
+def label_folder(
+    task: Task,
+    images: str | os.PathLike[str] | ImageList,
+    out: str | os.PathLike[str],
+    *,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+    **fields: Any,
+) -> RunSummary:
+    """What was labelled: every image of a folder, a list or a dataset, with labels, manifest and report in `out`.
+
+    images: a path as `likewise.formats.list_images` takes it, or its result; options: a `RunOptions`, or its fields by
+    name. Images that cannot be labelled are counted in the summary. Raises OutputError if `out` cannot be used.
+    """
+    listed = images if isinstance(images, ImageList) else list_images(Path(images))
+    return run(task, listed, Path(out), dataclasses.replace(options or RunOptions(), **fields), progress or Silent())

@@ -1,0 +1,204 @@
+"""The engine that labels a list of images: a stream of bounded memory that can be stopped anywhere and gone on with.
+
+Threads decode one window of the list ahead, this thread predicts batch after batch, one thread writes.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from likewise.data import ClassTable
+from likewise.errors import InputError, OutputError
+from likewise.formats import open_writer, read_truth
+from likewise.labelling.folder import Done, OutputFolder, opened, refuse, scan
+from likewise.labelling.gallery import Gallery
+from likewise.labelling.lines import LineWriter, read_lines
+from likewise.labelling.options import RunOptions, RunSummary
+from likewise.labelling.plan import windows
+from likewise.labelling.progress import Progress
+from likewise.labelling.recorder import Item, Lines, Recorder
+from likewise.labelling.report import write_report
+from likewise.labelling.scoring import Scorer, ScoreTotals
+from likewise.labelling.stream import Failed, WriterThread, answers, decoded_windows
+from likewise.labelling.tally import Tally, added_times
+
+if TYPE_CHECKING:
+    from likewise.formats import ImageList, LabelWriter, Truth
+    from likewise.task import Task
+
+
+def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress: Progress) -> RunSummary:
+    """Label every image of the list into `out`; see docs/labelling.md for what is written.
+
+    An image that cannot be labelled is a line of the manifest, not an error. Raises OutputError if `out` cannot be
+    used, InputError for a truth that does not fit; KeyboardInterrupt, with a message that says how to go on, after
+    the batch during which Ctrl-C was pressed.
+    """
+    start = time.perf_counter()
+    listed = _outside(images, out)
+    scorer = _scorer(task, check(out, options))
+    with opened(out) as folder:
+        batch = None if options.batch == "auto" else options.batch
+        folder.begin(task.fingerprint() | options.that_change_labels(), batch, usual_batch(task), resume=options.resume)
+        names = folder.extend(listed)
+        gallery = Gallery(folder.thumbnails)
+        done = scan(folder, names, gallery.recall)
+        gallery.tidy()
+        work = Worklist(names, images.root, [part["images"] for part in folder.state.parts], done)
+        writer = open_writer(options.format, folder.staging, task.classes, task.targets, overlay=options.overlays, names=names, final=folder.path)
+        progress.begin(len(names), done.lines - len(done.missing))
+        try:
+            stopped = _label(task, work, folder, writer, gallery, scorer, options, progress)
+        finally:
+            progress.end()
+        if stopped:
+            raise KeyboardInterrupt(f"stopped; what is done stands in {out}. Go on with --resume")
+        return _finish(task, folder, writer, done, options, start)
+
+
+def check(out: Path, options: RunOptions) -> Truth | None:
+    """The truth to compare with, if any; raises whatever can be known to be wrong before there is a task."""
+    open_writer(options.format, out, ClassTable({}), {})
+    refuse(out, resume=options.resume)
+    return None if options.truth is None else read_truth(options.truth, format=options.truth_format, split=options.truth_split)
+
+
+class Worklist:
+    """The list of a run as windows of items.
+
+    names: the list in its order, relative to root; parts: images of each part of the list; done: what needs no work.
+    """
+
+    def __init__(self, names: Sequence[str], root: Path, parts: Sequence[int], done: Done) -> None:
+        self._names, self._root, self._parts, self.done = names, root, parts, done
+
+    def windows(self, size: int) -> Iterator[list[Item]]:
+        """The windows that have something to do, whole: what is done may share a batch with what is not."""
+        for span in windows(self._parts, size):
+            if span.stop > self.done.lines or not self.done.missing.isdisjoint(span):
+                yield [Item(position, self._names[position], self._root / self._names[position]) for position in span]
+
+    def wanted(self, item: Item) -> bool:
+        """Whether an image has no line yet, or lost a file."""
+        return item.position >= self.done.lines or item.position in self.done.missing
+
+
+def usual_batch(task: Task) -> int:
+    """The size of batches where none is asked for."""
+    return 16 if task.fingerprint().get("device") == "cuda" else 4
+
+
+@dataclass
+class _Stop:
+    asked: bool = False
+
+
+def _label(
+    task: Task, work: Worklist, folder: OutputFolder, writer: LabelWriter, gallery: Gallery, scorer: Scorer | None, options: RunOptions, progress: Progress
+) -> bool:
+    """Label what is to do; whether Ctrl-C ended it early."""
+    plan = folder.state.plan
+    with ExitStack() as stack:
+        stop = stack.enter_context(_stop_on_interrupt())
+        lines = Lines(*(stack.enter_context(LineWriter(path)) for path in (folder.manifest, folder.times, folder.truth)))
+        recorder = Recorder(folder, writer, lines, gallery, scorer, work.done.lines, options.only_unsure)
+        behind = stack.enter_context(WriterThread(progress, folder.path))
+        for window in decoded_windows(task, work.windows(plan.window), options.decoding_threads(), options.max_pixels):
+            for answer in answers(task, window, plan, work.wanted, folder.save):
+                if isinstance(answer, Failed):
+                    behind.submit(recorder.failed, answer.item, answer.error)
+                else:
+                    behind.submit(recorder.predicted, answer.items, answer.seconds)
+                if stop.asked:
+                    return True
+            behind.submit(recorder.sync)
+    return False
+
+
+def _finish(task: Task, folder: OutputFolder, writer: LabelWriter, done: Done, options: RunOptions, start: float) -> RunSummary:
+    """Write what is about the whole run, and say what was done."""
+    finals = writer.finish()
+    in_the_way = [path.as_posix() for path in finals if not folder.commit_final(path)]
+    folder.state.finished = True
+    folder.save()
+    tally, totals = Tally(), ScoreTotals()
+    for record in read_lines(folder.manifest):
+        tally.add(record)
+    for record in read_lines(folder.truth):
+        totals.add(record)
+    summary = RunSummary(
+        out=folder.path,
+        images=tally.images,
+        labelled=tally.labelled,
+        sure=tally.sure,
+        failed=tally.failed,
+        earlier=done.lines,
+        edited=done.edited,
+        kept=(*tally.kept, *in_the_way),
+        classes={name: tally.classes[name] for name in sorted(tally.classes)},
+        seconds=added_times(read_lines(folder.times)),
+        elapsed=time.perf_counter() - start,
+        batch=folder.state.plan.size_at(tally.images),
+        files=tuple(path.as_posix() for path in finals if path.as_posix() not in in_the_way),
+        truth=totals.scores(),
+        report=folder.report if options.report else None,
+    )
+    if options.report:
+        write_report(folder, task, tally, summary)
+    return summary
+
+
+def _outside(images: ImageList, out: Path) -> Sequence[str]:
+    """The names of the images without those below `out`: labels of an earlier run are not images."""
+    root, target = images.root.resolve(), out.resolve()
+    if root == target:
+        raise OutputError(
+            "the images are in this folder themselves", where=str(out), remedy="Choose another folder with --out, for example a new one beside the images"
+        )
+    names = images.names
+    if target.is_relative_to(root):
+        below = target.relative_to(root).as_posix() + "/"
+        names = [name for name in names if not name.startswith(below)]
+    if not names:
+        raise InputError("there are no images to label", where=str(images.root), remedy="Check the path and the split")
+    return names
+
+
+def _scorer(task: Task, truth: Truth | None) -> Scorer | None:
+    if truth is None:
+        return None
+    scorer = Scorer(truth, task.classes, task.targets)
+    if scorer.empty:
+        known = ", ".join([*truth.classes.names.values(), *truth.targets]) or "nothing"
+        what = f"it has no class and no target in common with the task; it knows {known}"
+        raise InputError(what, where=truth.sentence, remedy="Name classes and targets alike in both")
+    return scorer
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[_Stop]:
+    """A note that Ctrl-C was pressed, instead of the exception; pressed twice it interrupts at once. Only the main thread can have it."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if stop.asked:
+            raise KeyboardInterrupt("stopped at once. Go on with --resume")
+        stop.asked = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

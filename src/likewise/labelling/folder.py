@@ -1,0 +1,288 @@
+"""The output folder of a run: its lock, its fingerprint, the list it works on, and what is done already.
+
+    OUT/run.json            what made the labels (fingerprint), the plan of batches, the parts of the list
+    OUT/manifest.jsonl      a line an image, in the order of the list
+    OUT/times.jsonl         a line a batch: seconds by stage
+    OUT/truth.jsonl         a line an image compared with reference labels
+    OUT/report.html
+    OUT/.likewise/          lock, lists of images (list-1.txt, ...), labels on their way (staging/), thumbnails/
+
+Label files are made in `staging` and linked to their place only if nothing stands there; whatever stands there is left
+alone. A label file comes first, its line in the manifest second, so that a run killed between the two does it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from likewise.data.images import file_digest
+from likewise.errors import OutputError
+from likewise.labelling.lines import cut_partial_line, read_lines, to_line, write_atomically
+from likewise.labelling.plan import BatchPlan
+
+VERSION = 1
+OWN_FILES = ("run.json", "manifest.jsonl", "times.jsonl", "truth.jsonl", "report.html")
+INNER = ".likewise"
+
+
+@dataclass
+class RunState:
+    """What run.json holds."""
+
+    fingerprint: dict[str, str]
+    plan: BatchPlan
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    finished: bool = False
+    finals: dict[str, list[str]] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """The file's content."""
+        plan = {"batch": self.plan.batch, "window": self.plan.window, "halved": [list(pair) for pair in self.plan.halved]}
+        record = {
+            "version": VERSION,
+            "finished": self.finished,
+            "fingerprint": self.fingerprint,
+            "plan": plan,
+            "parts": self.parts,
+            "files_of_the_whole_run": self.finals,
+        }
+        return (json.dumps(record, indent=1, ensure_ascii=True) + "\n").encode("ascii")
+
+    @classmethod
+    def read(cls, path: Path) -> RunState:
+        """The state that a file holds; OutputError for a file that is not one of ours."""
+        try:
+            record = json.loads(path.read_bytes())
+            if record["version"] != VERSION:
+                raise OutputError(
+                    f"it was written by another version of the program (format {record['version']})", where=str(path), remedy="Label into another folder"
+                )
+            plan = record["plan"]
+            halved = [(int(position), int(size)) for position, size in plan["halved"]]
+            return cls(
+                dict(record["fingerprint"]),
+                BatchPlan(int(plan["batch"]), int(plan["window"]), halved),
+                list(record["parts"]),
+                bool(record["finished"]),
+                dict(record["files_of_the_whole_run"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"it does not describe a labelling run ({error})", where=str(path), remedy="Label into another folder") from error
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the manifest says is done: its number of lines, the positions whose files are gone, and the files that were edited."""
+
+    lines: int
+    missing: frozenset[int]
+    edited: tuple[str, ...]
+
+
+class OutputFolder:
+    """The folder that a run writes to, while this process holds its lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.inner = path / INNER
+        self.staging = self.inner / "staging"
+        self.thumbnails = self.inner / "thumbnails"
+        self.manifest, self.times, self.truth, self.report = (path / name for name in OWN_FILES[1:])
+        self.state: RunState
+
+    def begin(self, fingerprint: Mapping[str, str], batch: int | None, usual: int, *, resume: bool) -> None:
+        """Start a run here, or with `resume` go on with the one that stands here.
+
+        batch: the size of batches that was asked for; None takes the run's own, or `usual` for a new run. Raises
+        OutputError for a run of another kind, for a run without `resume`, and for foreign files of our names.
+        """
+        refuse(self.path, resume=resume)
+        if (self.path / "run.json").exists():
+            self.state = RunState.read(self.path / "run.json")
+            self._refuse_differences(fingerprint, batch)
+            for path in (self.manifest, self.times, self.truth):
+                cut_partial_line(path)
+            self._clear_staging()
+            return
+        self.state = RunState(dict(fingerprint), BatchPlan.of(batch or usual))
+
+    def extend(self, names: Sequence[str]) -> list[str]:
+        """The list of this run, in its order: as it began, then a part with the names that are new since then.
+
+        names: what there is now, sorted. Names that have gone stay in the list (their images can no longer be read).
+        """
+        listed: list[str] = []
+        for number, part in enumerate(self.state.parts, 1):
+            listed += self._read_part(number, part["sha256"])
+        known = set(listed)
+        new = [name for name in names if name not in known] if known else list(names)
+        if new or not self.state.parts:
+            content = "".join(json.dumps(name, ensure_ascii=True) + "\n" for name in new).encode("ascii")
+            write_atomically(self._part_path(len(self.state.parts) + 1), content)
+            self.state.parts.append({"images": len(new), "sha256": hashlib.sha256(content).hexdigest()})
+            self.state.finished = False
+        self.save()
+        return listed + new
+
+    def save(self) -> None:
+        """Write run.json."""
+        write_atomically(self.path / "run.json", self.state.to_json())
+
+    def lines(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The lines of the manifest, checked against the list."""
+        for position, record in enumerate(read_lines(self.manifest)):
+            if position >= len(names) or record.get("image") != names[position]:
+                raise OutputError(
+                    f"it names {record.get('image')!r} out of order",
+                    where=f"{self.manifest}, line {position + 1}",
+                    remedy="It was edited: label into another folder",
+                )
+            yield record
+
+    def check_files(self, record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """The label files of a line that are gone, and those whose content is not what was written."""
+        gone: list[str] = []
+        edited: list[str] = []
+        for name, digest in record.get("files", {}).items():
+            path = self.path / name
+            if not path.exists():
+                gone.append(name)
+            elif file_digest(path) != digest:
+                edited.append(name)
+        return gone, edited
+
+    def commit(self, name: Path) -> tuple[str, bool]:
+        """Move a file from `staging` to its place: its hash, and whether it stands there now.
+
+        A file that stands there already is never touched; it counts as ours if it has the same content.
+        """
+        source, target = self.staging / name, self.path / name
+        digest = file_digest(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            ours = target.is_file() and file_digest(target) == digest
+            source.unlink()
+            return digest, ours
+        except OSError:  # a file system without hard links; the lock keeps other runs away meanwhile
+            if target.exists():
+                ours = target.is_file() and file_digest(target) == digest
+                source.unlink()
+                return digest, ours
+            source.replace(target)
+            return digest, True
+        source.unlink()
+        return digest, True
+
+    def commit_final(self, name: Path) -> bool:
+        """Move a file about the whole run to its place, over the one that an earlier part of this run wrote; whether it stands there now."""
+        source, target = self.staging / name, self.path / name
+        digest = file_digest(source)
+        ours = self.state.finals.setdefault(name.as_posix(), [])
+        if target.exists() and file_digest(target) not in (digest, *ours):
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if digest not in ours:
+            ours.append(digest)
+            self.save()  # first the hash, then the file: a run killed between the two knows the old and the new one
+        source.replace(target)
+        return True
+
+    def _refuse_differences(self, fingerprint: Mapping[str, str], batch: int | None) -> None:
+        earlier = dict(self.state.fingerprint)
+        differing = [
+            f"{key} was {earlier.get(key, 'absent')}, is {fingerprint.get(key, 'absent')}"
+            for key in sorted({*earlier, *fingerprint})
+            if earlier.get(key) != fingerprint.get(key)
+        ]
+        if batch is not None and batch != self.state.plan.batch:
+            differing.append(f"batch was {self.state.plan.batch}, is {batch}")
+        if differing:
+            remedy = "Use what the run was begun with, or choose another folder with --out"
+            raise OutputError(f"the run in this folder was begun differently: {'; '.join(differing)}", where=str(self.path), remedy=remedy)
+
+    def _clear_staging(self) -> None:
+        """Remove labels that a killed run left on their way."""
+        shutil.rmtree(self.staging)
+        self.staging.mkdir()
+
+    def _part_path(self, number: int) -> Path:
+        return self.inner / f"list-{number}.txt"
+
+    def _read_part(self, number: int, digest: str) -> list[str]:
+        path = self._part_path(number)
+        content = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise OutputError("the list of images of this run is gone or was edited", where=str(path), remedy="Label into another folder")
+        return [str(json.loads(line)) for line in content.splitlines()]
+
+
+def refuse(path: Path, *, resume: bool) -> None:
+    """Raise OutputError for a folder that holds a run that is not to be resumed, or files with our names that belong to no run."""
+    if (path / "run.json").exists():
+        if not resume:
+            state = "a finished run" if RunState.read(path / "run.json").finished else "an unfinished run"
+            raise OutputError(f"the folder holds {state} already", where=str(path), remedy="Go on with it by --resume, or choose another folder with --out")
+        return
+    for name in OWN_FILES:
+        if (path / name).exists():
+            raise OutputError(f"there is a {name} that does not belong to a run", where=str(path), remedy="Choose another folder with --out")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[OutputFolder]:
+    """The output folder, made if need be and locked while it is in use; OutputError at once if another run holds it."""
+    folder = OutputFolder(path)
+    try:
+        folder.staging.mkdir(parents=True, exist_ok=True)
+        folder.thumbnails.mkdir(exist_ok=True)
+        lock = filelock.FileLock(folder.inner / "lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise OutputError(
+            "another run is writing to this folder", where=str(path), remedy="Wait until it is done, or choose another folder with --out"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"the folder cannot be written to ({error.strerror})", where=str(path), remedy="Choose another folder with --out") from error
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def scan(folder: OutputFolder, names: Sequence[str], seen: Callable[[dict[str, Any]], None]) -> Done:
+    """What is done already; `seen(record)` is called for every line, so that others learn from the same pass."""
+    missing: set[int] = set()
+    edited: list[str] = []
+    count = 0
+    for position, record in enumerate(folder.lines(names)):
+        gone, changed = folder.check_files(record)
+        if gone:
+            missing.add(position)
+        edited += changed
+        count += 1
+        seen(record)
+    if count < len(names):
+        _drop_last_line_of(folder.truth, names[count])
+    return Done(count, frozenset(missing), tuple(edited))
+
+
+def _drop_last_line_of(truth: Path, name: str) -> None:
+    """Cut the last line if it is about this image, whose line in the manifest was not written any more: it will be compared again."""
+    last = deque(read_lines(truth), maxlen=1)
+    if last and last[0].get("image") == name:
+        os.truncate(truth, truth.stat().st_size - len(to_line(last[0])))

@@ -1,0 +1,93 @@
+"""Files of one JSON object a line: written so that a run can stop at any byte, read one line at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from likewise.errors import OutputError
+
+_BLOCK = 1 << 16
+
+
+def to_line(record: dict[str, Any]) -> str:
+    """One line of JSON in ASCII: keys in the order given, names of any bytes escaped, floats as they are."""
+    return json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def rounded(value: float) -> float | None:
+    """A number with six digits after the point, so that its text is stable; None for NaN and infinity."""
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def cut_partial_line(path: Path) -> None:
+    """Drop what follows the last line end of a file: the rest of a line that was being written when a run was killed."""
+    if not path.exists():
+        return
+    with path.open("rb+") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            stream.seek(start)
+            last = stream.read(end - start).rfind(b"\n")
+            if last >= 0:
+                stream.truncate(start + last + 1)
+                return
+            end = start
+        stream.truncate(0)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file, one at a time; nothing if there is no file. OutputError names the line that is damaged."""
+    if not path.exists():
+        return
+    with path.open(encoding="ascii", errors="replace") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                record = error
+            if not isinstance(record, dict):
+                raise OutputError("the line is damaged", where=f"{path}, line {number}", remedy="Label into another folder")
+            yield record
+
+
+class LineWriter:
+    """Appends lines to a file; each is handed to the system at once, so that a killed program loses none of them."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("a", encoding="ascii")
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one line."""
+        self._stream.write(to_line(record))
+        self._stream.flush()
+
+    def sync(self) -> None:
+        """Wait until the disk has it, so that a machine that loses power loses little."""
+        os.fsync(self._stream.fileno())
+
+    def __enter__(self) -> LineWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stream.close()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """A file with this content, or the file as it was before; never half of it.
+
+    The temporary name is always the same, so that a killed run leaves one behind at most; only the holder of the
+    output folder's lock calls this.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

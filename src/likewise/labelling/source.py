@@ -1,0 +1,68 @@
+"""The task that a labelling run uses: learned from examples, or opened from its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from likewise.errors import UsageError
+from likewise.formats import ImageList, list_images, read_support
+
+if TYPE_CHECKING:
+    from likewise.task import Task
+
+TASK_ENDING = ".task"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What to label like, and how to learn it. None leaves a choice to the program.
+
+    path: examples in any format that `likewise.formats` reads, or a task file; format, split: of the examples;
+    method, backbone, preset: for learning, so not together with a task file; device, engine, precision: where to run.
+    """
+
+    path: Path
+    format: str | None = None
+    split: str | None = None
+    method: str | None = None
+    backbone: str | None = None
+    preset: Literal["fast", "default", "best"] | None = None
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "auto"
+
+    def open(self) -> tuple[Task, str]:
+        """The task, and a sentence that says what was read. Raises UsageError for options that do not go with a task file."""
+        from likewise import task
+
+        if self.path.suffix == TASK_ENDING:
+            self._refuse_learning()
+            opened = task.load(self.path, device=self.device, engine=self.engine, precision=self.precision)
+            return opened, f"{self.path.name}: a task of {len(opened.support)} examples"
+        read = read_support(self.path, format=self.format, split=self.split)
+        learned = task.learn(
+            read.support,
+            method=self.method or "analogy",
+            backbone=self.backbone or "auto",
+            device=self.device,
+            preset=self.preset or "default",
+            engine=self.engine,
+            precision=self.precision,
+        )
+        return learned, read.sentence
+
+    def images(self, path: Path, split: str | None) -> ImageList:
+        """The images to label; those of the folder of examples itself are read in the examples' format."""
+        same = path.resolve() == self.path.resolve()
+        return list_images(path, format=self.format if same else None, split=split)
+
+    def _refuse_learning(self) -> None:
+        for option, value in (("--method", self.method), ("--backbone", self.backbone), ("--preset", self.preset), ("--as", self.format)):
+            if value is not None:
+                raise UsageError(
+                    f"{self.path.name} is learned already; {option} {value} cannot change it",
+                    where=option,
+                    remedy="Leave the option out, or give the examples instead of the task",
+                )

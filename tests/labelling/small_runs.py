@@ -1,0 +1,43 @@
+"""Small pictures with known labels, and what must not depend on how a run went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = {1: "disc", 3: "bar <b>&"}
+COUNT = 38  # images of a run: more than one window, and not a multiple of a batch
+
+
+def draw(seed: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy picture with a bright disc or a dark bar, and its label map."""
+    height, width = size
+    noise = np.random.default_rng(seed)
+    pixels = noise.integers(90, 130, (height, width, 3)).astype(np.uint8)
+    labels = np.zeros(size, np.uint8)
+    rows, columns = np.mgrid[:height, :width]
+    if seed % 3 != 2:
+        where = (rows - height * 0.4) ** 2 + (columns - width * 0.3) ** 2 < (min(size) * (0.2 + 0.03 * (seed % 4))) ** 2
+        pixels[where], labels[where] = (240, 200, 40), 1
+    if seed % 2:
+        where = (columns > width * 0.7) & (rows > 4)
+        pixels[where], labels[where] = (20, 30, 90), 3
+    return pixels, labels
+
+
+def write_images(folder: Path, count: int, start: int = 0) -> Path:
+    """Landscape and portrait images in two folders, as PNG and JPEG."""
+    for number in range(start, start + count):
+        pixels, _ = draw(number, (40, 90) if number % 3 else (88, 42))
+        path = folder / ("left" if number % 2 else "") / f"image {number:03}.{'jpg' if number % 4 else 'png'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """The bytes of everything that must not depend on how a run went: labels, manifest, pictures of the report."""
+    files = [path for path in out.rglob("*") if path.is_file()]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files if path.name not in ("run.json", "times.jsonl", "report.html", "lock")}

@@ -1,0 +1,132 @@
+"""`likewise label` in-process: exit codes, stdout, stderr."""
+
+import json
+
+import pytest
+from small_runs import write_images
+
+from likewise.cli import main
+
+
+@pytest.fixture(scope="module")
+def task_file(task, tmp_path_factory):
+    return task.save(tmp_path_factory.mktemp("task") / "small.task")
+
+
+@pytest.fixture
+def label(task_file, capsys):
+    """Run the verb on a small task: (exit code, stdout, stderr)."""
+
+    def run(*arguments, source=task_file):
+        code = main(["label", str(source), *map(str, arguments), "--engine", "torch", "--precision", "float32"])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_a_run_prints_its_result_to_stdout_and_what_to_do_next_to_stderr(label, tmp_path):
+    code, out, err = label(write_images(tmp_path / "images", 5), "--out", tmp_path / "labels", "--profile")
+    assert code == 0
+    assert out.startswith("5 images: 5 labelled, 0 failed")
+    assert "backbone" in out
+    assert "everything but the backbone" in out
+    assert "engine: torch float32 cpu" in err
+    assert err.splitlines()[-1] == f"labels are in {tmp_path / 'labels'}; open {tmp_path / 'labels' / 'report.html'} to look at them"
+
+
+def test_json_is_all_that_stands_on_stdout(label, tmp_path):
+    code, out, _ = label(write_images(tmp_path / "images", 3), "--out", tmp_path / "labels", "--json")
+    assert code == 0
+    assert json.loads(out)["labelled"] == 3
+
+
+def test_a_broken_image_makes_exit_code_5_after_the_rest_was_labelled(label, tmp_path):
+    (write_images(tmp_path / "images", 3) / "broken.jpg").write_bytes(b"nothing")
+    code, out, err = label(tmp_path / "images", "--out", tmp_path / "labels")
+    assert code == 5
+    assert "3 labelled, 1 failed" in out
+    assert "1 of 4 images could not be labelled" in err
+    assert "manifest.jsonl" in err
+
+
+def test_a_dry_run_writes_nothing(label, tmp_path):
+    code, out, _ = label(write_images(tmp_path / "images", 7), "--out", tmp_path / "labels", "--dry-run")
+    assert code == 0
+    assert "s an image, about" in out
+    assert "for all 7" in out
+    assert not (tmp_path / "labels").exists()
+    code, out, _ = label(tmp_path / "images", "--out", tmp_path / "labels", "--dry-run", "--json")
+    assert len(json.loads(out)["looked"]) == 5
+
+
+def test_a_folder_that_holds_a_run_is_a_usage_error_until_resume_is_said(label, tmp_path):
+    folder = write_images(tmp_path / "images", 3)
+    assert label(folder, "--out", tmp_path / "labels")[0] == 0
+    code, _, err = label(folder, "--out", tmp_path / "labels")
+    assert code == 2
+    assert "--resume" in err
+    code, out, _ = label(folder, "--out", tmp_path / "labels", "--resume")
+    assert code == 0
+    assert out.startswith("3 images, 3 of them before")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--batch", "many"], 2, "--batch"),
+        (["--only-unsure", "2"], 2, "--only-unsure"),
+        (["--format", "nonsense"], 2, "nonsense"),
+        (["--method", "nearest"], 2, "learned already"),
+        (["--truth", "/no/such/folder"], 4, "/no/such/folder"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(label, tmp_path, arguments, code, words):
+    got, _, err = label(write_images(tmp_path / "images", 2), "--out", tmp_path / "labels", *arguments)
+    assert got == code
+    assert words in err
+    assert not (tmp_path / "labels").exists() or not list((tmp_path / "labels").iterdir())
+
+
+def test_images_that_are_not_there_are_bad_input(label, tmp_path):
+    code, _, err = label(tmp_path / "nowhere", "--out", tmp_path / "labels")
+    assert code == 4
+    assert "nowhere" in err
+
+
+def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(label, tmp_path, monkeypatch):
+    import os
+    import signal
+
+    from likewise.task import Task
+
+    whole = Task.predict_prepared
+
+    def pressed(self, batch, times=None):
+        os.kill(os.getpid(), signal.SIGINT)
+        return whole(self, batch, times)
+
+    monkeypatch.setattr(Task, "predict_prepared", pressed)
+    code, _, err = label(write_images(tmp_path / "images", 9), "--out", tmp_path / "labels")
+    assert code == 130
+    assert "Go on with --resume" in err
+
+
+def test_examples_are_learned_from_and_their_own_folder_gives_the_other_split(label, tmp_path):
+    from PIL import Image
+    from small_runs import draw
+
+    for folder in ("images", "masks"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    for number in range(5):
+        pixels, labels = draw(number, (50, 70))
+        Image.fromarray(pixels).save(tmp_path / f"set/images/{number}.png")
+        Image.fromarray(labels).save(tmp_path / f"set/masks/{number}.png")
+    facts = {"classes": {"1": "disc", "3": "bar"}, "split": {"support": ["0", "1"], "query": ["2", "3", "4"]}}
+    (tmp_path / "set/dataset.json").write_text(json.dumps(facts))
+    learning = ("--method", "prototype", "--backbone", "random:vit-tiny-14", "--truth", tmp_path / "set")
+    code, out, err = label(tmp_path / "set", "--out", tmp_path / "labels", *learning, source=tmp_path / "set")
+    assert code == 0
+    assert out.startswith("3 images")
+    assert "mIoU" in out
+    assert "index-png" in err

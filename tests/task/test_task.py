@@ -149,7 +149,7 @@ class TestUpdateAndForget:
             compact.update(support_of("analogy"))
 
     def test_a_compact_file_is_much_smaller(self, task, tmp_path):
-        whole, compact = task.save(tmp_path / "w.task"), task.save(tmp_path / "c.task", compact=True)
+        whole, compact = task.save(tmp_path / "w.task", thumbnails=False), task.save(tmp_path / "c.task", compact=True, thumbnails=False)
         assert compact.stat().st_size < whole.stat().st_size / 2
 
 

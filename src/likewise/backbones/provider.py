@@ -21,9 +21,9 @@ from torch import Tensor
 from likewise.backbones.engines import Engine, instruction_set, make_engine
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
 from likewise.backbones.registry import Backbone
-from likewise.data.files import replacing
 from likewise.data.geometry import resize_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
+from likewise.files import replacing
 
 
 @dataclass(frozen=True)

@@ -112,13 +112,32 @@ class ClassTable:
         return number in self.names
 
 
+# twelve colours that are told apart on photographs, light and dark; further classes follow the rule of Pascal VOC's tools
+_FIRST: tuple[tuple[int, int, int], ...] = (
+    (0, 0, 0),
+    (255, 59, 48),
+    (0, 162, 255),
+    (76, 217, 100),
+    (255, 204, 0),
+    (199, 0, 255),
+    (255, 128, 0),
+    (0, 229, 216),
+    (255, 105, 180),
+    (150, 220, 0),
+    (120, 94, 240),
+    (170, 110, 40),
+    (0, 128, 96),
+)
+
+
 def palette(count: int = 256) -> NDArray[np.uint8]:
-    """Distinct colours (count, 3) uint8, by the bit-reversal rule that Pascal VOC's tools use; row 0 is black."""
+    """Distinct colours (count, 3) uint8; row 0 is black."""
     index = np.arange(count)
     colours = np.zeros((count, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
             colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    colours[: len(_FIRST)] = _FIRST[:count]
     return colours
 
 

@@ -12,8 +12,8 @@ from typing import IO, Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from likewise.data.files import replacing
 from likewise.errors import InputError, OutputError, close_match
+from likewise.files import replacing
 
 MAX_JSON = 1 << 29  # bytes; the annotations of all of COCO's training images are 470 MB
 MAX_LISTED = 20  # problems that one message lists

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from likewise.errors import OutputError
+from likewise.files import replacing
 
 _BLOCK = 1 << 16
 
@@ -85,9 +86,5 @@ def write_atomically(path: Path, content: bytes) -> None:
     The temporary name is always the same, so that a killed run leaves one behind at most; only the holder of the
     output folder's lock calls this.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    with replacing(path, temporary=f".{path.name}.tmp") as draft:
+        draft.write_bytes(content)

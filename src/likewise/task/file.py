@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from likewise.data.files import replacing
 from likewise.errors import TaskFileError
+from likewise.files import replacing
 
 FORMAT_VERSION = 1
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from likewise.data import LabelledImage
 from likewise.data.geometry import box_to_pixels, draw_polyline, resize_image, scale_points
 from likewise.data.images import read_image
+from likewise.data.prediction import draw_dense
 from likewise.errors import InputError
 
 LONG_SIDE = 320
@@ -18,7 +19,7 @@ LONG_SIDE = 320
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture (h, w, 3) uint8 of an example, its labels (h, w) int16 for showing, and whether they are coarse."""
+    """A picture (h, w, 3) uint8 of an example, its and its labels (h, w) int16 for showing."""
 
     name: str
     image: NDArray[np.uint8]
@@ -26,14 +27,18 @@ class Thumbnail:
 
 
 def thumbnail(example: LabelledImage) -> Thumbnail:
-    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks."""
+    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks, dense maps beside."""
     if example.image is None:
         raise InputError("the image is not there", where=example.name, remedy="Learn from the images again")
     height, width = example.labels.size
     factor = min(1.0, LONG_SIDE / max(height, width))
     size = (max(1, round(height * factor)), max(1, round(width * factor)))
     image = resize_image(read_image(example.image, at_least=size), size)
-    return Thumbnail(example.name, image, _shown(example, size))
+    shown = _shown(example, size)
+    for values in example.labels.dense.values():  # each map beside the photograph
+        coloured = cv2.resize(draw_dense(image, values), size[::-1], interpolation=cv2.INTER_NEAREST)
+        image, shown = np.hstack([image, coloured]), np.hstack([shown, np.zeros(size, np.int16)])
+    return Thumbnail(example.name, np.asarray(image, np.uint8), shown)
 
 
 def _shown(example: LabelledImage, size: tuple[int, int]) -> NDArray[np.int16]:

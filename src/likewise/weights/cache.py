@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from likewise.data.files import replacing
 from likewise.errors import WeightsError
+from likewise.files import replacing
 
 CHUNK = 1 << 20
 

@@ -26,7 +26,7 @@ from likewise.functional.calibration import fit_presence, peak
 from likewise.functional.regression import apply_ridge
 from likewise.methods.analogy.folds import image_folds, patch_folds
 from likewise.methods.analogy.readout import Readout, fit_readout, shifted
-from likewise.methods.analogy.values import fit_values
+from likewise.methods.analogy.values import disagreement, fit_values
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
 from likewise.methods.dense import as_grid, value_rows
 from likewise.methods.patches import answer
@@ -79,9 +79,9 @@ class Analogy(Method):
             side = self._spec(facts["side"])
             folds = [patch_folds(item.grid, fold) for item, fold in zip(features[side], whole, strict=True)]
             values = fit_values(value_rows(support, features[side], name), folds)
-            tensors[f"dense.{name}"] = values.coefficients
+            tensors[f"dense.{name}"], tensors[f"dense.{name}.folds"] = values.coefficients, values.folds
             facts["links"][name] = values.link
-            facts["left_out"][name] = {"error": round(values.error, 4), "link": values.link, "strength": values.strength}
+            facts["left_out"][name] = {"error": round(values.error, 4), "link": values.link, "strength": values.strength, "spread": values.spread}
         return Memory(tensors, facts)
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
@@ -91,8 +91,7 @@ class Analogy(Method):
     def _answer(self, item: ImageFeatures, memory: Memory) -> RawPrediction:
         facts, tokens = memory.facts, item.joined()
         dense = {name: as_grid(apply_ridge(tokens, memory.tensors[f"dense.{name}"]), item.grid) for name in facts["links"]}
-        errors = [facts["left_out"][name]["error"] for name in facts["links"]]
-        confidence = max(0.0, 1.0 - max(errors)) if errors else 1.0
+        confidence = min((self._trust(name, tokens, memory) for name in facts["links"]), default=1.0)
         if "coefficients" not in memory.tensors:
             return answer(None, item.grid, dense=dense, links=facts["links"], confidence=confidence)
         logits = facts["sharpness"] * shifted(apply_ridge(tokens, memory.tensors["coefficients"]), facts["offset"])
@@ -100,6 +99,13 @@ class Analogy(Method):
         slope, middle = memory.tensors["presence"].unbind(1)
         presence = torch.sigmoid(slope * (peak(torch.softmax(logits, dim=1).T)[1:] - middle))
         return answer(logits, item.grid, presence=presence, dense=dense, links=facts["links"], confidence=confidence)
+
+    @staticmethod
+    def _trust(name: str, tokens: Tensor, memory: Memory) -> float:
+        """1 less the error to expect of a dense target here: the left-out one, times how much further the folds' fits lie apart."""
+        facts = memory.facts["left_out"][name]
+        apart = disagreement(tokens, memory.tensors[f"dense.{name}.folds"]) / max(facts["spread"], 1e-9)
+        return float(max(0.0, 1.0 - facts["error"] * max(apart, 0.1)))
 
     def _spec(self, side: int) -> FeatureSpec:
         return FeatureSpec(layers=self.settings.layers, side=side)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,17 +12,23 @@ from likewise.functional.links import Link, decode, link_of
 from likewise.functional.regression import apply_ridge, left_out, ridge, sums
 from likewise.methods.dense import ValueRows
 
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 @dataclass(frozen=True)
 class ValueReadout:
-    """Coefficients (D+1, C) under a link, and the left-out error: relative for positive values, else normalised."""
+    """Coefficients (D+1, C) under a link, and the left-out error: relative for positive values, else normalised.
+
+    folds (K, D+1, C): the fits that each left a fold out, whose disagreement tells how sure an answer is; spread:
+    their usual disagreement on the support itself.
+    """
 
     coefficients: Tensor
     link: Link
     strength: float
     error: float
+    folds: Tensor
+    spread: float
 
 
 def fit_values(rows: ValueRows, folds: Sequence[Tensor]) -> ValueReadout:
@@ -32,26 +38,37 @@ def fit_values(rows: ValueRows, folds: Sequence[Tensor]) -> ValueReadout:
     serves and a plain regression does not; other values by the mean error over the mean deviation.
     """
     fold = _gather(rows, folds)
-    present = torch.unique(fold).tolist()
-    links = _links(rows)
     best: ValueReadout | None = None
-    for link in links:
-        components = rows.components(link)
-        parts = [sums(rows.tokens[fold == k], components[fold == k], rows.weight[fold == k]) for k in present]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        for strength in STRENGTHS:
-            predicted = torch.zeros_like(components)
-            coefficients = left_out(parts, [[index] for index in range(len(present))], strength) if len(present) > 1 else [ridge(total, strength)]
-            for k, own in zip(present, coefficients, strict=True):
-                predicted[fold == k] = apply_ridge(rows.tokens[fold == k], own)
-            error = _error(decode(predicted, link), rows)
-            if best is None or error < best.error:
-                best = ValueReadout(ridge(total, strength), link, strength, error)
+    for link in _links(rows):
+        for readout in _candidates(rows, fold, link):
+            if best is None or readout.error < best.error:
+                best = readout
     if best is None:
         raise AssertionError("no link was tried")
     return best
+
+
+def disagreement(tokens: Tensor, folds: Tensor) -> float:
+    """How far the fits of `folds` (K, D+1, C) lie apart on tokens (P, D): the mean standard deviation of their components."""
+    answers = torch.stack([apply_ridge(tokens, coefficients) for coefficients in folds])
+    return float(answers.std(0, correction=0).mean())
+
+
+def _candidates(rows: ValueRows, fold: Tensor, link: Link) -> Iterator[ValueReadout]:
+    """A read-out for every strength under a link."""
+    components, present = rows.components(link), torch.unique(fold).tolist()
+    parts = [sums(rows.tokens[fold == k], components[fold == k], rows.weight[fold == k]) for k in present]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    for strength in STRENGTHS:
+        whole = ridge(total, strength)
+        left = left_out(parts, [[index] for index in range(len(present))], strength) if len(present) > 1 else [whole]
+        predicted = torch.zeros_like(components)
+        for k, own in zip(present, left, strict=True):
+            predicted[fold == k] = apply_ridge(rows.tokens[fold == k], own)
+        folds = torch.stack(left)
+        yield ValueReadout(whole, link, strength, _error(decode(predicted, link), rows), folds, disagreement(rows.tokens, folds))
 
 
 def _gather(rows: ValueRows, folds: Sequence[Tensor]) -> Tensor:

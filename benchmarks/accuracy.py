@@ -1,6 +1,6 @@
 """Every method on every set at 1, 2 and 5 images a class, by `../shared/tools/score.py` unchanged, and the split of each set.
 
-    python benchmarks/accuracy.py [--only METHOD] [--shots 1 2 5] [--sets NAME ...]
+    python benchmarks/accuracy.py [--only METHOD-PRESET ...] [--shots split 1 2 5] [--sets NAME ...]
 
 One JSON a (method, preset, shots) in bench/accuracy, with peak memory and the weights' hash beside the scores; those
 that are there are not made again. Features are kept in bench/features, so that every image goes through the backbone once:
@@ -63,16 +63,16 @@ def _weights() -> dict[str, str]:
 def main() -> None:
     """Measure everything that was not measured yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only")
-    parser.add_argument("--shots", nargs="*", type=int, default=[1, 2, 5])
+    parser.add_argument("--only", nargs="*", default=[f"{method}-{preset}" for method, preset in runs()])
+    parser.add_argument("--shots", nargs="*", default=["split", "1", "2", "5"])
     parser.add_argument("--sets", nargs="*", default=[])
     arguments = parser.parse_args()
     if not SHARED.exists():
         sys.exit("../shared is not here: nothing to measure on")
-    for shots in (None, *arguments.shots):
+    for shots in arguments.shots:
         for method, preset in runs():
-            if arguments.only in (None, method):
-                measure(method, preset, shots, arguments.sets)
+            if f"{method}-{preset}" in arguments.only:
+                measure(method, preset, None if shots == "split" else int(shots), arguments.sets)
 
 
 if __name__ == "__main__":

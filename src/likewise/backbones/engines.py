@@ -186,10 +186,8 @@ def make_engine(backbone: Backbone, spec: FeatureSpec, *, engine: str, device: t
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, in the words of torch, OpenVINO or Python."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    words = ("out of memory", "bad allocation", "std::bad_alloc", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    words = ("out of memory", "bad allocation", "bad_alloc", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words))
 
 
 def _converted(backbone: Backbone, spec: FeatureSpec, cache: Path | None, core: Any) -> Any:

@@ -29,7 +29,7 @@ class PresetName(StrEnum):
 def label(
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="A few labelled images in the format of your tool, or a .task file.")],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="The images to label: a folder, one image, a text file of paths, or a data set.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="LABELS", help="The folder for labels, manifest and report.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="LABELS", help="The folder for labels, manifest and report.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that stands in LABELS.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Label the first five images into nothing; say how long all would take.")] = False,
     format: Annotated[str, typer.Option("--format", help="The format to write: index-png, coco or labelme.")] = "index-png",
@@ -83,13 +83,15 @@ def label(
         engine=engine,
         precision=precision,
     )
-    if not dry_run:
+    if out is not None:
         check(out, options)
+    elif not dry_run:
+        raise UsageError("there is no folder to write to", where="--out", remedy="Name a new one, for example --out labels, or look first with --dry-run")
     listed = source.images(images, split)
     task, sentence = source.open()
     for words in (sentence, f"to label: {listed.sentence}", _engine_sentence(task.fingerprint())):
         print(words, file=sys.stderr)
-    if dry_run:
+    if dry_run or out is None:
         preview = look_ahead(task, listed, usual_batch(task) if options.batch == "auto" else options.batch)
         _print_json(preview.as_dict()) if as_json else _print_preview(preview)
         return

@@ -31,15 +31,12 @@ def fit_presence(peaks: Tensor, present: Tensor, slope: float = 8.0, middle: flo
     if not bool(yes.any()) or not bool(no.any()):
         return slope, middle
     weight = torch.where(yes, 0.5 / yes.sum(), 0.5 / no.sum()) * len(peaks)
-    best, best_loss = (slope, middle), float("inf")
-    for factor in (0.5, 0.75, 1.0, 1.5, 2.0, 3.0):
-        for candidate in torch.linspace(0.05, 0.95, 37).tolist():
-            logits = slope * factor * (peaks - candidate)
-            loss = float(binary_cross_entropy_with_logits(logits, present.float(), weight, reduction="sum"))
-            loss += trust * ((candidate - middle) ** 2 / 0.1 + torch.tensor(factor).log().item() ** 2 / 2)
-            if loss < best_loss:
-                best, best_loss = (slope * factor, candidate), loss
-    return best
+    factors, middles = torch.tensor([0.5, 0.75, 1.0, 1.5, 2.0, 3.0]), torch.linspace(0.05, 0.95, 37)
+    logits = slope * factors[:, None, None] * (peaks - middles[:, None])  # (factors, middles, n)
+    loss = binary_cross_entropy_with_logits(logits, present.float().expand_as(logits), weight.expand_as(logits), reduction="none").sum(-1)
+    loss = loss + trust * ((middles - middle) ** 2 / 0.1 + factors[:, None].log() ** 2 / 2)
+    best = int(loss.argmin())
+    return slope * float(factors[best // len(middles)]), float(middles[best % len(middles)])
 
 
 def dice_confidence(probabilities: Tensor) -> tuple[Tensor, Tensor]:

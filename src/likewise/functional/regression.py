@@ -85,7 +85,8 @@ def balanced_weight(shares: Tensor, weight: Tensor, power: float = 0.5) -> Tenso
 def left_out(parts: Sequence[Sums], folds: Sequence[Sequence[int]], strength: float) -> list[Tensor]:
     """One set of coefficients a fold, fitted without the parts of that fold.
 
-    parts: sums of disjoint groups of rows; folds: indices of the parts that are left out together.
+    parts: sums of disjoint groups of rows; folds: indices of the parts that are left out together. A fold that holds
+    all the weight cannot be left out: it gets the fit of everything.
     """
     total = parts[0]
     for part in parts[1:]:
@@ -95,5 +96,6 @@ def left_out(parts: Sequence[Sums], folds: Sequence[Sequence[int]], strength: fl
         rest = total
         for index in fold:
             rest = rest - parts[index]
-        found.append(ridge(rest, strength))
+        nothing_left = float(rest.gram[-1, -1]) <= 1e-9 * float(total.gram[-1, -1])
+        found.append(ridge(total if nothing_left else rest, strength))
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from likewise.backbones.features import StageTimes
+from likewise.backbones import StageTimes, is_out_of_memory
 from likewise.data import Prediction
 from likewise.errors import ImageError, InputError, LikewiseError, OutputError
 from likewise.labelling.plan import BatchPlan, groups
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 WINDOWS_AHEAD = 1  # decoded while the network works; their pixels at the working size are all that is held
 UNWRITTEN = 2  # batches of predictions that may wait for the thread that writes
-OUT_OF_MEMORY = ("out of memory", "bad allocation", "bad_alloc", "can't allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,6 @@ def answers(task: Task, window: Sequence[Decoded], plan: BatchPlan, wanted: Call
                 else:
                     yield answer
             group, position = group[len(batch) :], position + len(batch)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: by its kind or, where a library has no kind for it, by its words."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY))
 
 
 class WriterThread:

@@ -25,7 +25,7 @@ from likewise.data import LabelKind, OutputKind, Support
 from likewise.functional.calibration import fit_presence, peak
 from likewise.functional.regression import apply_ridge
 from likewise.methods.analogy.folds import image_folds, patch_folds
-from likewise.methods.analogy.readout import Readout, fit_readout, shifted
+from likewise.methods.analogy.readout import Judge, Readout, fit_readout, shifted
 from likewise.methods.analogy.values import disagreement, fit_values
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
 from likewise.methods.dense import as_grid, value_rows
@@ -113,14 +113,14 @@ class Analogy(Method):
     def _choose(self, support: Support, features: Features, whole: Sequence[int | None]) -> tuple[FeatureSpec, Readout]:
         """The working size with the best left-out IoU, the smallest within noise, and its read-out."""
         finest = features[self._spec(max(self.settings.sides))]
-        judge = patch_labels(support, finest)
-        require_some(judge)
-        grids = [item.grid for item in finest]
+        truth = patch_labels(support, finest)
+        require_some(truth)
+        judges = [Judge(labels, patch_folds(item.grid, fold), item.grid) for labels, item, fold in zip(truth, finest, whole, strict=True)]
         chosen: tuple[FeatureSpec, Readout] | None = None
         for side in sorted(self.settings.sides):
             spec = self._spec(side)
             folds = [patch_folds(item.grid, fold) for item, fold in zip(features[spec], whole, strict=True)]
-            readout = fit_readout(features[spec], patch_labels(support, features[spec]), folds, judge, grids)
+            readout = fit_readout(features[spec], patch_labels(support, features[spec]), folds, judges)
             if chosen is None or readout.score > chosen[1].score + _WORTH:
                 chosen = (spec, readout)
         if chosen is None:

@@ -14,7 +14,7 @@ from likewise.functional.calibration import soft_iou
 from likewise.functional.regression import Sums, apply_ridge, balanced_weight, left_out, ridge, sums
 from likewise.methods.prompts import PatchLabels
 
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # around the 1e-4 of the trace that did best on the development sets
+STRENGTHS = (1e-3, 1e-2, 1e-4, 1e-5)  # the first stands where left-out prediction cannot tell
 OFFSETS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)  # added to every class against the background, for classes that are rare
 SHARPNESS = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 _WORTH = 0.01  # of left-out IoU that an offset must gain, since it is tuned on few images
@@ -42,26 +42,34 @@ class Readout:
         return float(known.mean()) if len(known) else 0.0
 
 
-def fit_readout(
-    features: Sequence[ImageFeatures], labels: Sequence[PatchLabels], folds: Sequence[Tensor], judge: Sequence[PatchLabels], grids: Sequence[tuple[int, int]]
-) -> Readout:
+@dataclass(frozen=True)
+class Judge:
+    """What left-out answers for an image are judged by: soft labels and folds (P,) on a grid (h, w)."""
+
+    labels: PatchLabels
+    folds: Tensor
+    grid: tuple[int, int]
+
+
+def fit_readout(features: Sequence[ImageFeatures], labels: Sequence[PatchLabels], folds: Sequence[Tensor], judges: Sequence[Judge]) -> Readout:
     """The read-out of a support, with strength, offset and sharpness chosen on left-out patches.
 
-    folds: for each example the fold (P,) in which each patch is left out; judge: labels on the grids at which
-    left-out answers are judged, so that read-outs of different working sizes can be compared.
+    folds: for each example the fold (P,) in which each patch is left out. Judges may have finer grids than the
+    features, so that read-outs of different working sizes can be compared. Patches of a class that is nowhere outside
+    their fold are not judged: nothing could have told what they are.
     """
     tokens = [item.joined() for item in features]
     shares, weight = torch.cat([item.shares for item in labels]), torch.cat([item.weight for item in labels])
     raised = torch.split(balanced_weight(shares, weight), [len(item.weight) for item in labels])
     parts = _parts(tokens, labels, raised, folds)
-    usable = [fold for fold in range(len(parts)) if _rest_has_all(parts, fold)]
     total = _total(parts)
+    fair = [_without_lost(judge, parts) for judge in judges]
     best: tuple[float, float, float, Tensor, list[Tensor]] | None = None
     for strength in STRENGTHS:
-        left = dict(zip(usable, left_out(parts, [[fold] for fold in usable], strength), strict=True))
-        answers = [_answers(t, f, left, total, strength) for t, f in zip(tokens, folds, strict=True)]
-        shown = [_at(answer, item.grid, grid) for answer, item, grid in zip(answers, features, grids, strict=True)]
-        offset, score, iou = _best_offset(shown, judge)
+        left = left_out(parts, [[fold] for fold in range(len(parts))], strength)
+        answers = [_answers(t, f, left) for t, f in zip(tokens, folds, strict=True)]
+        shown = [_at(answer, item.grid, judge.grid) for answer, item, judge in zip(answers, features, judges, strict=True)]
+        offset, score, iou = _best_offset(shown, fair)
         if best is None or score > best[0] + 1e-4:
             best = (score, strength, offset, iou, answers)
     if best is None:
@@ -95,30 +103,21 @@ def _total(parts: Sequence[Sums]) -> Sums:
     return total
 
 
-def _rest_has_all(parts: Sequence[Sums], fold: int) -> bool:
-    """Whether each class that is seen at all is seen outside the fold too (the last row of `cross` holds the areas)."""
-    total = _total(parts)
-    rest = total - parts[fold]
-    area, left = total.cross[-1], rest.cross[-1]
-    return bool(((area <= 1e-6) | (left > 1e-3 * area)).all()) and float(parts[fold].gram[-1, -1]) > 0
+def _without_lost(judge: Judge, parts: Sequence[Sums]) -> PatchLabels:
+    """Labels whose patches carry no weight where their class is nowhere outside their fold (the last row of `cross` holds areas)."""
+    areas = torch.stack([part.cross[-1] for part in parts])
+    rest = areas.sum(0) - areas
+    lost = ((areas > 0) & (rest <= 1e-3 * areas.sum(0))).float()  # (folds, N+1)
+    labels = judge.labels
+    return PatchLabels(labels.shares, labels.weight * (1 - (labels.shares * lost[judge.folds]).sum(1)).clamp_min(0))
 
 
-def _answers(tokens: Tensor, folds: Tensor, left: dict[int, Tensor], total: Sums, strength: float) -> Tensor:
-    """Left-out answers (P, N+1); patches of a fold that cannot be left out get those of the whole fit."""
-    whole: Tensor | None = None
-    found: Tensor | None = None
+def _answers(tokens: Tensor, folds: Tensor, left: Sequence[Tensor]) -> Tensor:
+    """Left-out answers (P, N+1): each patch by the fit without its fold."""
+    found = tokens.new_zeros(len(tokens), left[0].shape[1])
     for fold in torch.unique(folds).tolist():
-        if fold not in left and whole is None:
-            whole = ridge(total, strength)
-        coefficients = left.get(fold, whole)
-        if coefficients is None:
-            raise AssertionError("a fold without coefficients")
         own = folds == fold
-        answer = apply_ridge(tokens[own], coefficients)
-        found = tokens.new_zeros(len(tokens), answer.shape[1]) if found is None else found
-        found[own] = answer
-    if found is None:
-        raise AssertionError("an example without patches")
+        found[own] = apply_ridge(tokens[own], left[fold])
     return found
 
 

@@ -17,19 +17,19 @@ def peak(probabilities: Tensor, share: float = 0.01) -> Tensor:
 
 
 def fit_presence(peaks: Tensor, present: Tensor, slope: float = 8.0, middle: float = 0.5, trust: float = 4.0) -> tuple[float, float]:
-    """Slope and middle of P(present) = sigmoid(slope * (peak - middle)), pulled towards a prior.
+    """Slope and middle of P(present) = sigmoid(slope * (peak - middle)), pulled towards the given ones.
 
-    peaks (n,) and present (n,) of 0 and 1 come from left-out predictions. The prior is the given middle, or half the
-    median peak of images with the class where that is lower (thin and faint things never peak high), with the slope
-    that keeps slope * middle. Both outcomes count the same in all; with only one of them seen, or none, the prior
-    stands, since nothing says where the other begins. trust: the number of observations that the prior is worth.
+    peaks (n,) and present (n,) of 0 and 1 come from left-out predictions. Where images with and without the class were
+    seen, the best curve for them is taken; both outcomes count the same in all, and the given values are worth `trust`
+    observations. Where only images with it were seen, nothing says where the others begin: the middle is the given one,
+    or half the median peak where that is lower (thin and faint things never peak high), slope * middle kept.
     """
     yes, no = present > 0.5, present <= 0.5
-    if bool(yes.any()):
-        lower = min(middle, max(0.05, 0.5 * float(peaks[yes].median())))
-        slope, middle = slope * middle / lower, lower
-    if not bool(yes.any()) or not bool(no.any()):
+    if not bool(yes.any()):
         return slope, middle
+    if not bool(no.any()):
+        lower = min(middle, max(0.05, 0.5 * float(peaks[yes].median())))
+        return slope * middle / lower, lower
     weight = torch.where(yes, 0.5 / yes.sum(), 0.5 / no.sum()) * len(peaks)
     factors, middles = torch.tensor([0.5, 0.75, 1.0, 1.5, 2.0, 3.0]), torch.linspace(0.05, 0.95, 37)
     logits = slope * factors[:, None, None] * (peaks - middles[:, None])  # (factors, middles, n)

@@ -27,7 +27,7 @@ class Thumbnail:
 
 
 def thumbnail(example: LabelledImage) -> Thumbnail:
-    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks, dense maps beside."""
+    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks, the first dense map beside."""
     if example.image is None:
         raise InputError("the image is not there", where=example.name, remedy="Learn from the images again")
     height, width = example.labels.size
@@ -35,7 +35,7 @@ def thumbnail(example: LabelledImage) -> Thumbnail:
     size = (max(1, round(height * factor)), max(1, round(width * factor)))
     image = resize_image(read_image(example.image, at_least=size), size)
     shown = _shown(example, size)
-    for values in example.labels.dense.values():  # each map beside the photograph
+    for values in list(example.labels.dense.values())[:1]:  # the first map beside the photograph
         coloured = cv2.resize(draw_dense(image, values), size[::-1], interpolation=cv2.INTER_NEAREST)
         image, shown = np.hstack([image, coloured]), np.hstack([shown, np.zeros(size, np.int16)])
     return Thumbnail(example.name, np.asarray(image, np.uint8), shown)

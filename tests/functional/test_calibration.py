@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from likewise.functional.calibration import dice_confidence, fit_presence, peak, soft_iou
+from likewise.functional.calibration import dice_confidence, fit_presence, lead, peak, soft_iou
 
 
 def test_peak_is_the_mean_of_the_strongest_cells():
@@ -58,3 +58,8 @@ def test_soft_iou_of_hard_labels_is_the_iou():
     assert (both / either).tolist() == pytest.approx([1 / 3, 1 / 3])
     both, either = soft_iou(logits, shares, torch.tensor([1.0, 1, 0, 0]))
     assert (both / either).tolist() == [1, 1]
+
+
+def test_the_lead_is_over_the_best_of_the_others():
+    found = lead(torch.tensor([[0.5, 0.2], [0.3, 0.7], [0.2, 0.1]]))
+    torch.testing.assert_close(found, torch.tensor([[0.2, -0.5], [-0.2, 0.5], [-0.3, -0.6]]))

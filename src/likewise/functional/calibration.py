@@ -16,6 +16,13 @@ def peak(probabilities: Tensor, share: float = 0.01) -> Tensor:
     return probabilities.topk(count, dim=1).values.mean(dim=1)
 
 
+def lead(probabilities: Tensor) -> Tensor:
+    """By how much each class is ahead of the best of the others, negative where it is behind: (C, P) -> (C, P)."""
+    best, second = probabilities.topk(2, dim=0).values
+    winner = torch.nn.functional.one_hot(probabilities.argmax(0), probabilities.shape[0]).T.bool()
+    return probabilities - torch.where(winner, second, best)
+
+
 def fit_presence(peaks: Tensor, present: Tensor, slope: float = 8.0, middle: float = 0.5, trust: float = 4.0) -> tuple[float, float]:
     """Slope and middle of P(present) = sigmoid(slope * (peak - middle)), pulled towards the given ones.
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from likewise.backbones.features import ImageFeatures
 from likewise.data import Support
-from likewise.functional.calibration import dice_confidence, peak
+from likewise.functional.calibration import dice_confidence, lead, peak
 from likewise.functional.links import Link
 from likewise.methods.base import RawPrediction
 from likewise.methods.prompts import patch_labels, require_some
 
-PRESENCE_SLOPE = 8.0  # of P(present) on the peak probability, where nothing was fitted: 0.5 -> 0.5, 0.8 -> 0.92
+PRESENCE_SLOPE = 8.0  # of P(present) on the lead over the other classes: 0 -> 0.5, 0.3 -> 0.92
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,15 @@ def answer(
 ) -> RawPrediction:
     """A raw prediction from logits (P, N+1) of a grid (h, w) and dense maps (C, h, w).
 
-    presence (N,) comes from the peaks of the probabilities unless given; confidence is that of the dense answer and
-    is multiplied with the classes' own.
+    presence (N,), unless given: whether the class leads all others on the patches where it is strongest, which asks
+    nothing of the scale of the probabilities; confidence is that of the dense answer and is multiplied with the
+    classes' own.
     """
     if logits is None:
         return RawPrediction(None, dense=dense or {}, links=links or {}, confidence=confidence)
     probabilities = torch.softmax(logits.float(), dim=1).T
     if presence is None:
-        presence = torch.sigmoid(PRESENCE_SLOPE * (peak(probabilities)[1:] - 0.5))
+        presence = torch.sigmoid(PRESENCE_SLOPE * peak(lead(probabilities))[1:])
     by_class, found = dice_confidence(probabilities)
     things = found.clone()
     things[0] = False

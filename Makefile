@@ -38,6 +38,8 @@ fix: install
 bench: install
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/endurance.py
+	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/write_docs.py
 
 docs: install

@@ -86,16 +86,20 @@ def speed() -> list[str]:
     machine = record["machine"]
     lines = ["## Speed", "", f"`python benchmarks/speed.py` on {machine['cores']} cores, {machine['instructions']}, {record['date']}."]
     if "BF16" not in machine["instructions"]:
-        lines += ["This processor has no bfloat16 instructions, so only float32 could be measured; bfloat16 is taken by itself where the processor has them."]
+        lines += [
+            "This processor has no bfloat16 instructions, so only float32 could be measured; bfloat16 is taken",
+            "by itself where the processor has them.",
+        ]
     lines += ["", "| working size | engine | precision | seconds a pass | mean token cosine to torch float32 |", "|---|---|---|---|---|"]
     lines += [f"| {row['side']} | {row['engine']} | {row['precision']} | {row['seconds']:.2f} | {row['cosine']:.5f} |" for row in record["engines"]]
     for run in record["runs"]:
         stages = ", ".join(f"{stage} {1000 * seconds:.1f}" for stage, seconds in run["seconds_by_stage"].items())
         lines += [
             "",
-            f"`likewise label` with preset `{run['preset']}` over {run['images']} photographs of 640x480 ({run['engine']['engine']}, {run['engine']['precision']}):",
-            f"**{run['images_a_second']:.2f} images a second**; everything but the backbone takes {100 * run['share_beside_backbone']:.1f} % of its time;",
-            f"the whole run takes {run['ratio_to_bare_loop']:.2f} times the bare loop of the same engine over the same arrays. Milliseconds an image by stage: {stages}.",
+            f"`likewise label` with preset `{run['preset']}` over {run['images']} photographs of about 640x480 with",
+            f"{run['engine']['engine']} in {run['engine']['precision']}: **{run['images_a_second']:.2f} images a second**. Everything but the backbone takes",
+            f"{100 * run['share_beside_backbone']:.1f} % of its time; the whole run takes {run['ratio_to_bare_loop']:.2f} times the bare loop of the",
+            f"same engine over the same arrays. Milliseconds an image by stage: {stages}.",
             f"Learning from three images took {run['learn_seconds']:.1f} s, the backbone's first compilation included.",
         ]
     return [*lines, ""]
@@ -110,12 +114,13 @@ def endurance() -> list[str]:
     _draw_curve(record["curve"])
     kills = ", ".join(str(place) for place in record["killed_at"])
     same = "byte-identical in manifest and labels" if record["identical"] else "NOT identical"
+    memory = f"Memory after 100 images {record['mb_after_100']:.0f} MB, at most {record['mb_largest_later']:.0f} MB later."
     return [
         "## A long run",
         "",
-        f"`python benchmarks/endurance.py`: {record['images']:,} photographs at a working size of {record['side']}, {record['seconds']:.0f} s. Memory after 100 images "
-        f"{record['mb_after_100']:.0f} MB, at most {record['mb_largest_later']:.0f} MB later. Killed by SIGKILL after {kills} images and resumed each time: {same} to the",
-        "undisturbed run.",
+        f"`python benchmarks/endurance.py`: {record['images']:,} photographs at a working size of {record['side']}, {record['seconds']:.0f} s.",
+        f"{memory} Killed by SIGKILL after {kills} images and resumed each time: {same}",
+        "to the undisturbed run.",
         "",
         "![Memory over images](images/memory.svg)",
         "",
@@ -136,9 +141,9 @@ def _draw_curve(curve: list[dict[str, float]]) -> None:
     words = "".join(f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>' for x, y, anchor, text in texts)
     frame = f'<path d="M{left} {top} V{height - 35} H{width - 15}" fill="none" stroke="#888"/>'
     style = 'font-family="sans-serif" font-size="12" fill="#777"'
-    (DOCS / "images" / "memory.svg").write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {style}>{frame}<polyline points="{line}" fill="none" stroke="#0a7" stroke-width="2"/>{words}</svg>\n'
-    )
+    drawn = f'<polyline points="{line}" fill="none" stroke="#0a7" stroke-width="2"/>'
+    page = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {style}>{frame}{drawn}{words}</svg>\n'
+    (DOCS / "images" / "memory.svg").write_text(page)
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from likewise.methods.dense import as_grid, value_rows
 from likewise.methods.patches import answer
 from likewise.methods.prompts import PATCH_KINDS, patch_labels, require_some
 
+_JUDGED = 0.5  # of a class's area that left-out prediction must have judged for its score to be told
 _WORTH = 0.02  # of left-out IoU that a larger working size must gain: within noise the coarser, more semantic one
 
 
@@ -140,12 +141,12 @@ def _presence(support: Support, readout: Readout, features: Sequence[ImageFeatur
 
 
 def _report(support: Support, readout: Readout, whole: Sequence[int | None]) -> dict[str, dict[str, Any]]:
-    """For each class its left-out IoU, how it was left out and in how many images it is shown."""
+    """For each class its left-out IoU (None if too little of it could be left out), how it was left out, its number of images."""
     found = {}
     for place, (number, name) in enumerate(support.classes.names.items(), start=1):
         shown = support.showing(number)
         if shown:
             by = "images" if any(whole[index] is not None for index in shown) else "blocks"
-            iou = readout.iou[place]
-            found[name] = {"iou": None if bool(iou.isnan()) else round(float(iou), 4), "by": by, "images": len(shown)}
+            known = not bool(readout.iou[place].isnan()) and float(readout.judged[place]) >= _JUDGED
+            found[name] = {"iou": round(float(readout.iou[place]), 4) if known else None, "by": by, "images": len(shown)}
     return found

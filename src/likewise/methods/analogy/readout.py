@@ -25,7 +25,8 @@ class Readout:
     """A fitted read-out and what left-out prediction said of it.
 
     coefficients (D+1, N+1); offset and sharpness make logits of answers; iou (N+1,) left-out, NaN for classes that
-    were never seen; logits: left-out logits of each example (P, N+1).
+    were never seen; judged (N+1,): the share of each class's area that could be judged; logits: left-out logits of
+    each example (P, N+1).
     """
 
     coefficients: Tensor
@@ -33,6 +34,7 @@ class Readout:
     offset: float
     sharpness: float
     iou: Tensor
+    judged: Tensor
     logits: list[Tensor]
 
     @property
@@ -77,7 +79,8 @@ def fit_readout(features: Sequence[ImageFeatures], labels: Sequence[PatchLabels]
     _, strength, offset, iou, answers = best
     sharpness = _best_sharpness(answers, labels, offset)
     logits = [sharpness * shifted(answer, offset) for answer in answers]
-    return Readout(ridge(total, strength), strength, offset, sharpness, iou, logits)
+    judged = _areas(fair) / _areas([judge.labels for judge in judges]).clamp_min(1e-9)
+    return Readout(ridge(total, strength), strength, offset, sharpness, iou, judged, logits)
 
 
 def shifted(answers: Tensor, offset: float) -> Tensor:
@@ -101,6 +104,11 @@ def _total(parts: Sequence[Sums]) -> Sums:
     for part in parts[1:]:
         total = total + part
     return total
+
+
+def _areas(labels: Sequence[PatchLabels]) -> Tensor:
+    """The area of each class (N+1,) in patches."""
+    return torch.stack([(item.shares * item.weight[:, None]).sum(0) for item in labels]).sum(0)
 
 
 def _without_lost(judge: Judge, parts: Sequence[Sums]) -> PatchLabels:

@@ -46,7 +46,7 @@ def make_images(count: int) -> Path:
 
 def label(task: Path, images: Path, out: Path, *, resume: bool = False, kill_after: int | None = None) -> dict[str, Any]:
     """One run of the command; killed with SIGKILL once the manifest has `kill_after` lines. Memory and seconds."""
-    command = [sys.executable, "-m", "likewise.cli", "label", str(task), str(images), "--out", str(out), *(["--resume"] if resume else [])]
+    command = [sys.executable, "-m", "likewise", "label", str(task), str(images), "--out", str(out), *(["--resume"] if resume else [])]
     start, curve = time.perf_counter(), []
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     manifest = out / "manifest.jsonl"

@@ -161,3 +161,9 @@ def test_a_reader_that_has_had_enough_is_no_error():
             [sys.executable, "-c", "import sys; from likewise.cli import main; sys.exit(main(['--help']))"], stdout=pipe, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_module_can_be_run_where_the_script_is_not_on_the_path():
+    found = subprocess.run([sys.executable, "-m", "likewise", "labl"], capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "label" in found.stderr

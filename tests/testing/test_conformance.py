@@ -22,7 +22,7 @@ class TestTheSuiteItself:
         honest = RidgeBaseline.predict
 
         def drifting(self, queries, features, memory):
-            memory.tensors["coefficients"] += 0.1
+            memory.tensors["classes.coefficients"] += 0.1
             return honest(self, queries, features, memory)
 
         monkeypatch.setattr(RidgeBaseline, "predict", drifting)

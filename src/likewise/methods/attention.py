@@ -9,70 +9,47 @@ time grow with the examples up to the budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from likewise.backbones.features import FeatureSpec
-from likewise.data import LabelKind, OutputKind, Support
-from likewise.functional.links import link_of
 from likewise.functional.matching import attend, spread_out
-from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
-from likewise.methods.dense import as_grid, value_rows
-from likewise.methods.patches import answer, rows_of
+from likewise.methods.dense import ValueRows
+from likewise.methods.patches import PatchReadout, ReadoutSettings, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionSettings(MethodSettings):
+class AttentionSettings(ReadoutSettings):
     """temperature: divides cosines, 0.07 as usual for contrastive features; budget: tokens kept; side: the working size."""
 
     temperature: float = 0.07
     budget: int = 20_000
-    side: int = 448
 
 
-class Attention(Method):
+class Attention(PatchReadout):
     """See the top of the file."""
 
     name = "attention"
-    takes = frozenset({LabelKind.MASK, LabelKind.DENSE})
-    gives = frozenset({OutputKind.MASKS, OutputKind.PRESENCE, OutputKind.DENSE})
     Settings = AttentionSettings
     settings: AttentionSettings
 
-    def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
-        """The last layer."""
-        return (self._spec,)
+    def fit_classes(self, rows: Rows) -> dict[str, Tensor]:
+        """Keys (K, D) half precision, values (K, N+1), weight (K,)."""
+        return self._thinned(rows.tokens, rows.shares, rows.weight)
 
-    @property
-    def _spec(self) -> FeatureSpec:
-        return FeatureSpec(layers=(-1,), side=self.settings.side)
+    def fit_values(self, rows: ValueRows) -> dict[str, Tensor]:
+        """Keys (K, D) half precision, values (K, C), weight (K,)."""
+        return self._thinned(rows.tokens, rows.components(), rows.weight)
 
-    def learn(self, support: Support, features: Features) -> Memory:
-        """Keys (K, D) half precision, values (K, N+1), weight (K,); for a dense target the same with its components."""
-        tensors: dict[str, Tensor] = {}
-        if support.classes.names:
-            rows = rows_of(support, features[self._spec])
-            kept = spread_out(len(rows.tokens), self.settings.budget)
-            tensors |= {"keys": rows.tokens[kept].half(), "values": rows.shares[kept], "weight": rows.weight[kept]}
-        for name in support.targets:
-            values = value_rows(support, features[self._spec], name)
-            kept = spread_out(len(values.tokens), self.settings.budget)
-            own = {"keys": values.tokens[kept].half(), "values": values.components()[kept], "weight": values.weight[kept]}
-            tensors |= {f"dense.{name}.{key}": tensor for key, tensor in own.items()}
-        return Memory(tensors, {"links": {name: link_of(target.kind) for name, target in support.targets.items()}})
+    def logits(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """Logarithms of the averaged labels."""
+        return self.values(tokens, kept).clamp_min(1e-6).log()
 
-    def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
-        """Logarithms of the averaged labels, and averaged dense values."""
-        found = []
-        for item in features[self._spec]:
-            tokens = item.joined()
-            dense = {name: as_grid(self._averaged(tokens, memory, f"dense.{name}."), item.grid) for name in memory.facts["links"]}
-            logits = self._averaged(tokens, memory, "").clamp_min(1e-6).log() if "keys" in memory.tensors else None
-            found.append(answer(logits, item.grid, dense=dense, links=memory.facts["links"]))
-        return found
+    def values(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """Values averaged by softmax of similarity."""
+        return attend(tokens, kept["keys"].float(), kept["values"], kept["weight"], self.settings.temperature)
 
-    def _averaged(self, tokens: Tensor, memory: Memory, prefix: str) -> Tensor:
-        keys, values, weight = (memory.tensors[prefix + part] for part in ("keys", "values", "weight"))
-        return attend(tokens, keys.float(), values, weight, self.settings.temperature)
+    def _thinned(self, tokens: Tensor, values: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        kept = spread_out(len(tokens), self.settings.budget)
+        return {"keys": tokens[kept].half(), "values": values[kept], "weight": weight[kept]}

@@ -1,18 +1,20 @@
-"""What methods on patch tokens share: the support as rows, and the answer for a grid of patches."""
+"""What methods on patch tokens share: the support as rows, the answer for a grid, and the frame of a simple read-out."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from likewise.backbones.features import ImageFeatures
-from likewise.data import Support
+from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.data import LabelKind, OutputKind, Support
 from likewise.functional.calibration import dice_confidence, lead, peak
-from likewise.functional.links import Link
-from likewise.methods.base import RawPrediction
+from likewise.functional.links import Link, link_of
+from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
+from likewise.methods.dense import ValueRows, as_grid, value_rows
 from likewise.methods.prompts import patch_labels, require_some
 
 PRESENCE_SLOPE = 8.0  # of P(present) on the lead over the other classes: 0 -> 0.5, 0.3 -> 0.92
@@ -67,3 +69,71 @@ def answer(
     finite = torch.nan_to_num(logits.float(), neginf=-1e4)
     shaped = finite.T.reshape(-1, *grid)
     return RawPrediction(shaped, presence, dense or {}, links or {}, float(overall) * confidence, by_class[1:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadoutSettings(MethodSettings):
+    """side: the working size."""
+
+    side: int = 448
+
+
+class PatchReadout(Method):
+    """The frame of a simple read-out of the last layer's patch tokens: four functions make a method of it.
+
+    `fit_classes` and `fit_values` turn rows into tensors by name; `logits` and `values` apply such tensors to the
+    tokens (P, D) of an image: (P, N+1) with -inf for classes that were never seen, and components (P, C).
+    """
+
+    takes = frozenset({LabelKind.MASK, LabelKind.DENSE})
+    gives = frozenset({OutputKind.MASKS, OutputKind.PRESENCE, OutputKind.DENSE})
+    Settings = ReadoutSettings
+    settings: ReadoutSettings
+
+    @abstractmethod
+    def fit_classes(self, rows: Rows) -> dict[str, Tensor]:
+        """What is kept of labelled patches."""
+
+    @abstractmethod
+    def fit_values(self, rows: ValueRows) -> dict[str, Tensor]:
+        """What is kept of patches with values."""
+
+    @abstractmethod
+    def logits(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """Logits (P, N+1) of tokens (P, D)."""
+
+    @abstractmethod
+    def values(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """Components (P, C) of tokens (P, D)."""
+
+    def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
+        """The last layer."""
+        return (self._spec,)
+
+    def learn(self, support: Support, features: Features) -> Memory:
+        """The tensors of the classes under `classes.`, those of each dense target under `dense.NAME.`."""
+        found, own = {}, features[self._spec]
+        if support.classes.names:
+            found["classes."] = self.fit_classes(rows_of(support, own))
+        for name in support.targets:
+            found[f"dense.{name}."] = self.fit_values(value_rows(support, own, name))
+        tensors = {prefix + key: tensor for prefix, part in found.items() for key, tensor in part.items()}
+        return Memory(tensors, {"links": {name: link_of(target.kind) for name, target in support.targets.items()}})
+
+    def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
+        """Logits and dense components of every query."""
+        return [self._answer(item, memory) for item in features[self._spec]]
+
+    @property
+    def _spec(self) -> FeatureSpec:
+        return FeatureSpec(layers=(-1,), side=self.settings.side)
+
+    def _answer(self, item: ImageFeatures, memory: Memory) -> RawPrediction:
+        tokens, classes = item.joined(), _under(memory, "classes.")
+        dense = {name: as_grid(self.values(tokens, _under(memory, f"dense.{name}.")), item.grid) for name in memory.facts["links"]}
+        logits = self.logits(tokens, classes) if classes else None
+        return answer(logits, item.grid, dense=dense, links=memory.facts["links"])
+
+
+def _under(memory: Memory, prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in memory.tensors.items() if name.startswith(prefix)}

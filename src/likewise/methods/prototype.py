@@ -8,76 +8,50 @@ Limits: one mean a class, so a class (and above all the background) that looks s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from likewise.backbones.features import FeatureSpec
-from likewise.data import LabelKind, OutputKind, Support
-from likewise.functional.links import link_of
 from likewise.functional.matching import class_means, cosine, spread_out
-from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
-from likewise.methods.dense import as_grid, value_rows
-from likewise.methods.patches import answer, rows_of
+from likewise.methods.dense import ValueRows
+from likewise.methods.patches import PatchReadout, ReadoutSettings, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrototypeSettings(MethodSettings):
+class PrototypeSettings(ReadoutSettings):
     """temperature: the factor on cosines, 20 as in PANet (Wang et al. 2019); bins: ranges of a dense target; side: the working size."""
 
     temperature: float = 20.0
     bins: int = 16
-    side: int = 448
 
 
-class Prototype(Method):
+class Prototype(PatchReadout):
     """See the top of the file."""
 
     name = "prototype"
-    takes = frozenset({LabelKind.MASK, LabelKind.DENSE})
-    gives = frozenset({OutputKind.MASKS, OutputKind.PRESENCE, OutputKind.DENSE})
     Settings = PrototypeSettings
     settings: PrototypeSettings
 
-    def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
-        """The last layer."""
-        return (self._spec,)
+    def fit_classes(self, rows: Rows) -> dict[str, Tensor]:
+        """Prototypes (N+1, D)."""
+        return {"prototypes": class_means(rows.tokens, rows.shares * rows.weight[:, None])}
 
-    @property
-    def _spec(self) -> FeatureSpec:
-        return FeatureSpec(layers=(-1,), side=self.settings.side)
+    def fit_values(self, rows: ValueRows) -> dict[str, Tensor]:
+        """A prototype (D,) and a mean value (C,) for each of `bins` ranges of the first component."""
+        components = rows.components()
+        member = _ranges(components[:, 0], self.settings.bins) * rows.weight[:, None]
+        return {"prototypes": class_means(rows.tokens, member), "values": (member.T @ components) / member.sum(0).clamp_min(1e-12)[:, None]}
 
-    def learn(self, support: Support, features: Features) -> Memory:
-        """Prototypes (N+1, D); for a dense target a prototype for each of `bins` ranges of its first component."""
-        tensors: dict[str, Tensor] = {}
-        if support.classes.names:
-            rows = rows_of(support, features[self._spec])
-            tensors["prototypes"] = class_means(rows.tokens, rows.shares * rows.weight[:, None])
-        for name in support.targets:
-            values = value_rows(support, features[self._spec], name)
-            components = values.components()
-            bins = _ranges(components[:, 0], self.settings.bins) * values.weight[:, None]
-            tensors[f"dense.{name}.prototypes"] = class_means(values.tokens, bins)
-            tensors[f"dense.{name}.values"] = (bins.T @ components) / bins.sum(0).clamp_min(1e-12)[:, None]
-        return Memory(tensors, {"links": {name: link_of(target.kind) for name, target in support.targets.items()}})
+    def logits(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """Scaled cosines."""
+        seen = kept["prototypes"].abs().sum(1) > 0
+        return torch.where(seen, self.settings.temperature * cosine(tokens, kept["prototypes"]), -torch.inf)
 
-    def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
-        """Softmax of scaled cosines, over classes or over the ranges of a dense target."""
-        found = []
-        for item in features[self._spec]:
-            tokens, dense = item.joined(), {}
-            for name in memory.facts["links"]:
-                scores = self._scores(tokens, memory.tensors[f"dense.{name}.prototypes"])
-                dense[name] = as_grid(torch.softmax(scores, dim=1) @ memory.tensors[f"dense.{name}.values"], item.grid)
-            logits = self._scores(tokens, memory.tensors["prototypes"]) if "prototypes" in memory.tensors else None
-            found.append(answer(logits, item.grid, dense=dense, links=memory.facts["links"]))
-        return found
-
-    def _scores(self, tokens: Tensor, prototypes: Tensor) -> Tensor:
-        seen = prototypes.abs().sum(1) > 0
-        return torch.where(seen, self.settings.temperature * cosine(tokens, prototypes), -torch.inf)
+    def values(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """The ranges' values, averaged by softmax of scaled cosine."""
+        return torch.softmax(self.logits(tokens, kept), dim=1) @ kept["values"]
 
 
 def _ranges(values: Tensor, count: int) -> Tensor:

@@ -24,7 +24,8 @@ def test_area_resize_is_the_mean_of_what_a_cell_covers(height, width, rows, colu
 def inside(x, y, ring):
     """Even-odd rule by counting the crossings left of a point."""
     crossings = 0
-    for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+    for one, other in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        (x0, y0), (x1, y1) = sorted([tuple(one), tuple(other)], key=lambda point: point[1])  # an edge there and back rounds alike
         if (y0 <= y) != (y1 <= y) and x0 + (y - y0) * (x1 - x0) / (y1 - y0) <= x:
             crossings += 1
     return crossings % 2 == 1

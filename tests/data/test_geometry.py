@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likewise.data.geometry import area_resize, box_to_pixels, draw_polyline, fill_polygons, resize_image, scale_points, working_grid
+from likewise.data.geometry import area_resize, box_to_pixels, draw_polyline, fill_polygons, fitted_size, resize_image, scale_points, working_grid
 
 
 def brute_area(plane, grid):
@@ -82,6 +82,16 @@ def test_a_working_grid_keeps_the_area_and_the_shape(height, width):
     assert 0.75 <= rows * columns / 1024 <= 1.3
     if 0.25 <= width / height <= 4:
         assert abs(np.log((columns / rows) / (width / height))) < 0.2
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 2000))
+def test_a_fitted_picture_keeps_its_shape_and_the_limit(height, width, longest):
+    found = fitted_size((height, width), longest)
+    assert min(found) >= 1
+    assert max(found) == min(max(height, width, 256), longest)
+    factor = max(found) / max(height, width)
+    assert abs(found[0] - height * factor) <= max(0.5, 1 - height * factor) + 1e-9
+    assert abs(found[1] - width * factor) <= max(0.5, 1 - width * factor) + 1e-9
 
 
 @pytest.mark.parametrize("size", [(4, 5), (20, 30), (10, 14)])

@@ -1,5 +1,7 @@
 """Every method of the registry keeps every law."""
 
+from dataclasses import replace
+
 import pytest
 
 from likewise.methods import available
@@ -43,6 +45,26 @@ class TestTheSuiteItself:
         monkeypatch.setattr(RidgeBaseline, "learn", noisy)
         with pytest.raises(AssertionError, match="random state"):
             conformance.check_law("ridge", "the global random state is untouched")
+
+    def test_a_method_that_settles_anew_for_every_support_is_caught(self, monkeypatch):
+        from likewise.methods.ridge import RidgeBaseline
+
+        monkeypatch.setattr(RidgeBaseline, "settled", lambda self, support: RidgeBaseline(self.settings.changed(side=112 + 28 * len(support))))
+        with pytest.raises(AssertionError, match="another changed"):
+            conformance.check_law("ridge", "settings once settled stay")
+
+    def test_a_confidence_that_is_lost_in_the_file_is_caught(self, monkeypatch):
+        from likewise.methods.ridge import RidgeBaseline
+
+        honest, first = RidgeBaseline.predict, []
+
+        def forgetful(self, queries, features, memory):
+            first.append(memory)
+            return [replace(raw, confidence=0.9 if memory is first[0] else 0.4) for raw in honest(self, queries, features, memory)]
+
+        monkeypatch.setattr(RidgeBaseline, "predict", forgetful)
+        with pytest.raises(AssertionError, match="confidence changed"):
+            conformance.check_law("ridge", "saving and loading change nothing")
 
     def test_an_exemption_is_reported_with_its_reason(self, monkeypatch):
         from likewise.methods.ridge import RidgeBaseline

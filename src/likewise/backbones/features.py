@@ -14,7 +14,11 @@ class FeatureSpec:
 
     layers: outputs of these blocks, counted from 0 or from the end (-1), each passed through the final norm;
     side: the working size, as the side of a square of the same area; squash: make every image exactly `side` square,
-    as some published methods do; qk: also queries and keys of the last block; step: grids are multiples of it.
+    as some published methods do; qk: also queries and keys of the last block; step: grids are multiples of it;
+    pixels: also the picture itself, its longer side at most this many pixels (under 256 enlarged to that), 0: not;
+    copy: 0 for the picture as it is, k > 0 for the k-th altered copy (`backbones.alter`), for learning only;
+    tile: the largest side of a square of the same area that goes through the network at once, 0: no limit; a larger
+    `side` is cut into overlapping tiles (`backbones.tiles`).
     """
 
     layers: tuple[int, ...] = (-1,)
@@ -22,6 +26,9 @@ class FeatureSpec:
     squash: bool = False
     qk: bool = False
     step: int = 2
+    pixels: int = 0
+    copy: int = 0
+    tile: int = 0
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class ImageFeatures:
 
     tokens: (L, P, D) patch tokens of the asked layers in row-major order, half precision;
     prefix: (L, T-P, D) class and register tokens; grid: (h, w) with P = h*w; size: (H, W) of the user's image;
-    q, k: (A, P, D/A) of the last block where asked for.
+    q, k: (A, P, D/A) of the last block where asked for; pixels: (3, h', w') uint8 RGB, the picture where asked for.
+    Of a mirrored copy everything stands where it stands in the picture itself.
     """
 
     tokens: Tensor
@@ -39,6 +47,7 @@ class ImageFeatures:
     size: tuple[int, int]
     q: Tensor | None = None
     k: Tensor | None = None
+    pixels: Tensor | None = None
 
     def joined(self) -> Tensor:
         """All layers side by side, each token of each layer scaled to length 1: (P, L*D) float32."""

@@ -1,6 +1,6 @@
 """The feature provider: the only place that runs a backbone.
 
-It decodes, resizes, picks the engine, times each stage, and hands the same pass to every method that asks for it.
+It decodes, resizes, alters, cuts into tiles, picks the engine, times each stage, and hands the same pass to every method that asks for it.
 Tokens are rounded to half precision at once, so that features from memory, disk or the engine are the same numbers.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +18,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from likewise.backbones.alter import alteration, altered, placed_back, toned
 from likewise.backbones.engines import Engine, instruction_set, make_engine
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
 from likewise.backbones.registry import Backbone
-from likewise.data.geometry import resize_image, working_grid
+from likewise.backbones.tiles import Tiling, plan_tiles
+from likewise.data.geometry import fitted_size, resize_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
 from likewise.files import replacing
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image at its working sizes: one view (h, w, 3) uint8 a wish, the (H, W) of the user's image, source and hash."""
+    """An image at its working sizes: one view (h, w, 3) uint8 a wish, the (H, W) of the user's image, source and hash.
+
+    pictures: (h, w, 3) uint8 for each wish that asks for pixels. Of a mirrored copy the view is mirrored, the picture is not.
+    """
 
     source: ImageSource
     digest: str
     size: tuple[int, int]
     views: Mapping[FeatureSpec, NDArray[np.uint8]]
+    pictures: Mapping[FeatureSpec, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 class FeatureProvider:
@@ -72,10 +78,20 @@ class FeatureProvider:
     def prepare(self, source: ImageSource, specs: Sequence[FeatureSpec], *, max_pixels: int = MAX_PIXELS) -> Prepared:
         """An image decoded once and resized for every wish; safe to call from several threads. Raises ImageError."""
         size = image_size(source, max_pixels=max_pixels)
-        shapes = {spec: self.working_shape(size, spec) for spec in specs}
-        largest = max(shapes.values(), default=None)
-        pixels = read_image(source, at_least=largest, max_pixels=max_pixels)
-        return Prepared(source, image_digest(source), size, {spec: resize_image(pixels, shape) for spec, shape in shapes.items()})
+        views = {spec: self.working_shape(size, spec) for spec in specs}
+        pictures = {spec: fitted_size(size, spec.pixels) for spec in specs if spec.pixels}
+        shapes = {*views.values(), *pictures.values()}
+        enough = (max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)) if shapes else None
+        digest = image_digest(source)  # first: of an array it makes a copy, which is gone before the next is made
+        pixels = read_image(source, at_least=enough, max_pixels=max_pixels)
+        resized = {shape: resize_image(pixels, shape) for shape in shapes}
+        return Prepared(
+            source,
+            digest,
+            size,
+            {spec: altered(resized[shape], spec.copy) for spec, shape in views.items()},
+            {spec: toned(resized[shape], spec.copy) for spec, shape in pictures.items()},
+        )
 
     def extract(self, images: Sequence[Prepared], spec: FeatureSpec, times: StageTimes | None = None) -> list[ImageFeatures]:
         """Features of images, in order; those of one working shape go through the network together."""
@@ -86,7 +102,7 @@ class FeatureProvider:
                 missing.setdefault(image.views[spec].shape, []).append(index)
         for group in missing.values():
             start = time.perf_counter()
-            answers = self.engine(spec).run(np.stack([images[index].views[spec] for index in group]))
+            answers = self._run(np.stack([images[index].views[spec] for index in group]), spec)
             if times is not None:
                 times.add("backbone", time.perf_counter() - start)
             for place, index in enumerate(group):
@@ -106,11 +122,30 @@ class FeatureProvider:
         engine = self.engine(spec)
         return {"engine": engine.name, "precision": engine.precision, "device": self.device.type, "instructions": instruction_set()}
 
+    def tiling(self, shape: tuple[int, int], spec: FeatureSpec) -> Tiling | None:
+        """How a view of (height, width) pixels is cut; None if it goes through the network at once."""
+        if not spec.tile or spec.side <= spec.tile:
+            return None
+        patch = self.backbone.config.patch
+        most = (spec.tile // patch + 1) ** 2  # one patch of slack: rounded sides exceed the area by that
+        return plan_tiles((shape[0] // patch, shape[1] // patch), most, spec.step)
+
+    def _run(self, views: NDArray[np.uint8], spec: FeatureSpec) -> list[Tensor]:
+        """What the engine says of views (B, H, W, 3); those to be cut go tile by tile, so that memory is that of a tile."""
+        engine, tiling, config = self.engine(spec), self.tiling(views.shape[1:3], spec), self.backbone.config
+        if tiling is None:
+            return engine.run(views)
+        images = []
+        for view in views:
+            kinds = zip(*(engine.run(tile[None]) for tile in tiling.cut(view, config.patch)), strict=True)
+            images.append([tiling.join([tensor[0] for tensor in tiles], config.prefix) for tiles in kinds])
+        return [torch.stack(kind) for kind in zip(*images, strict=True)]
+
     def _features_of(self, image: Prepared, spec: FeatureSpec, answers: Sequence[Tensor]) -> ImageFeatures:
-        prefix = self.backbone.config.prefix
-        layers, facets = answers[0], [facet[:, prefix:].clone() for facet in answers[1:]]
-        q, k = facets or (None, None)
-        return ImageFeatures(layers[:, prefix:].clone(), layers[:, :prefix].clone(), self._grid(image, spec), image.size, q, k)
+        prefix, grid = self.backbone.config.prefix, self._grid(image, spec)
+        patches = [placed_back(answer[:, prefix:], grid, spec.copy).clone() for answer in answers]
+        q, k = patches[1:] or (None, None)
+        return ImageFeatures(patches[0], answers[0][:, :prefix].clone(), grid, image.size, q, k, _pixels(image, spec))
 
     def _grid(self, image: Prepared, spec: FeatureSpec) -> tuple[int, int]:
         height, width, _ = image.views[spec].shape
@@ -120,7 +155,10 @@ class FeatureProvider:
         if self._features is None:
             return None
         engine = self.engine(spec)
-        key = repr((image.digest, image.views[spec].shape, self.backbone.sha256, engine.name, engine.precision, spec.layers, spec.qk))
+        view = image.views[spec].shape
+        tiling = self.tiling((view[0], view[1]), spec)
+        special = [item for item in (tiling, alteration(spec.copy) if spec.copy else None) if item is not None]  # most views are neither cut nor altered
+        key = repr((image.digest, view, self.backbone.sha256, engine.name, engine.precision, spec.layers, spec.qk, *special))
         name = hashlib.sha256(key.encode()).hexdigest()
         return self._features / name[:2] / f"{name}.safetensors"
 
@@ -131,7 +169,8 @@ class FeatureProvider:
         if path is None or not path.exists():
             return None
         tensors = load_file(path)
-        return ImageFeatures(tensors["tokens"], tensors["prefix"], self._grid(image, spec), image.size, tensors.get("q"), tensors.get("k"))
+        q, k = tensors.get("q"), tensors.get("k")
+        return ImageFeatures(tensors["tokens"], tensors["prefix"], self._grid(image, spec), image.size, q, k, _pixels(image, spec))
 
     def _write(self, image: Prepared, spec: FeatureSpec, features: ImageFeatures) -> None:
         from safetensors.torch import save_file
@@ -145,3 +184,8 @@ class FeatureProvider:
             tensors |= {"q": features.q, "k": features.k}
         with replacing(path) as draft:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+
+
+def _pixels(image: Prepared, spec: FeatureSpec) -> Tensor | None:
+    """The picture (3, h, w) of a wish for pixels, a copy of its own."""
+    return torch.from_numpy(image.pictures[spec].transpose(2, 0, 1).copy()) if spec.pixels else None

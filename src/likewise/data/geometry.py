@@ -34,6 +34,19 @@ def working_grid(size: tuple[int, int], side: int, patch: int, *, step: int = 2,
     return rows, columns
 
 
+def fitted_size(size: tuple[int, int], longest: int, *, shortest: int = 256) -> tuple[int, int]:
+    """The (height, width) of a picture of `size` (H, W) whose longer side is at most `longest` pixels, its shape kept.
+
+    Nothing is enlarged, but for a longer side below `shortest`, which becomes that (or `longest`, if that is less).
+
+    >>> fitted_size((480, 640), 512), fitted_size((300, 200), 512), fitted_size((60, 90), 512)
+    ((384, 512), (300, 200), (171, 256))
+    """
+    longer = max(size)
+    factor = min(max(longer, shortest), longest) / longer
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
 def area_resize(plane: NDArray[np.generic], grid: tuple[int, int]) -> NDArray[np.float32]:
     """Mean of a (H, W) plane over each cell of a (h, w) grid, in float32; exact for sizes that do not divide.
 

@@ -82,7 +82,9 @@ def image_digest(source: ImageSource) -> str:
         except OSError as error:
             raise ImageError(f"it cannot be read ({error.strerror})", where=_where(source), remedy="Check the path and its permissions") from error
     pixels = read_image(source)
-    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    total = hashlib.sha256(repr(pixels.shape).encode())
+    total.update(np.ascontiguousarray(pixels).data)
+    return total.hexdigest()
 
 
 def describe_source(source: ImageSource) -> str:

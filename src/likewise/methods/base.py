@@ -101,6 +101,15 @@ class Method(ABC):
     def __init__(self, settings: MethodSettings | None = None) -> None:
         self.settings = settings if settings is not None else self.Settings()
 
+    def settled(self, support: Support) -> Self:
+        """This method with the settings that depend on the support filled in; by default the method itself.
+
+        Called once, before features are extracted: a place to choose working sizes by the size of the labelled parts,
+        say. What was given stays, so that settling again, for whatever support, changes nothing.
+        """
+        del support
+        return self
+
     @abstractmethod
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
         """The features that `learn` needs, or with a memory those that `predict` needs; () for no frozen backbone.

@@ -55,6 +55,7 @@ def learn(
     chosen = make_method(method, preset, settings)
     support = as_support(source, format, split)
     check_fit(chosen, support)
+    chosen = chosen.settled(support)
     place = Place(device, engine, precision)
     provider = open_provider(backbone, place)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
@@ -183,7 +184,8 @@ class Task:
     def update(self, more: Support, *, progress: Progress | None = None) -> Task:
         """Add examples and learn again from kept and new features; returns this task, changed.
 
-        Equals learning anew from all examples. Raises InputError in a compact task, or where names or classes clash.
+        Equals learning anew from all examples with this task's settings: those that the first support settled, such as
+        working sizes, stay. Raises InputError in a compact task, or where names or classes clash.
         """
         kept = self._features("update")
         together = storage.joined(self.support, more)
@@ -193,7 +195,7 @@ class Task:
         return self
 
     def forget(self, names: Sequence[str]) -> Task:
-        """Drop examples by name and learn again from the others' features; returns this task, changed."""
+        """Drop examples by name and learn again from the others' features; returns this task, changed. Settings stay, as in `update`."""
         kept = self._features("forget")
         names = [names] if isinstance(names, str) else list(names)
         known = [example.name for example in self.support.examples]
@@ -212,7 +214,8 @@ class Task:
         """Write the task file and return its path.
 
         compact: without features and labels of the examples, so small, but `update` and `forget` are refused later;
-        thumbnails: False leaves out the small pictures, for images that may not be passed on.
+        thumbnails: False leaves out the small pictures, for images that may not be passed on; if the method learns from
+        pixels, these are pictures too, and the file is compact.
         """
         return storage.write(self, Path(path), compact=compact, thumbnails=thumbnails, overwrite=overwrite)
 

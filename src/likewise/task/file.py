@@ -1,7 +1,8 @@
 """The task file: one safetensors file with a JSON manifest in its header, no pickle anywhere.
 
     memory/NAME                       what the method learned
-    features/EXAMPLE/SPEC/tokens ...  features of the examples in half precision (not in compact files)
+    features/EXAMPLE/SPEC/tokens ...  features of the examples in half precision, and the pixels of methods that learn
+                                      from them (not in compact files)
     labels/EXAMPLE/NAME               labels of the examples, compressed (not in compact files)
     thumbnail/EXAMPLE/image, labels   small pictures for reports (unless switched off)
 

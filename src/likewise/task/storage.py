@@ -58,12 +58,12 @@ def manifest_of(task: Task) -> dict[str, Any]:
 
 
 def write(task: Task, path: Path, *, compact: bool, thumbnails: bool, overwrite: bool) -> Path:
-    """Write a task file; OutputError if it exists and may not be overwritten."""
+    """Write a task file; OutputError if it exists and may not be overwritten. Without thumbnails no picture is in it, kept pixels included."""
     if path.exists() and not overwrite:
         raise OutputError("the file is already there", where=str(path), remedy="Choose another name, or overwrite it explicitly")
     manifest = manifest_of(task)
     tensors: dict[str, Tensor] = {f"memory/{name}": tensor for name, tensor in task.memory.tensors.items()}
-    if compact or task.kept is None:
+    if compact or task.kept is None or (not thumbnails and _holds_pixels(task.kept)):
         manifest["compact"] = True
     else:
         manifest["labels"] = []
@@ -142,16 +142,19 @@ def _features(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Kep
             parts = _under(tensors, f"features/{index}/{place}/")
             rows, columns = manifest["grids"][index][place]
             height, width = facts["size"]
-            own[spec] = ImageFeatures(parts["tokens"], parts["prefix"], (rows, columns), (height, width), parts.get("q"), parts.get("k"))
+            q, k, pixels = (parts.get(name) for name in ("q", "k", "pixels"))
+            own[spec] = ImageFeatures(parts["tokens"], parts["prefix"], (rows, columns), (height, width), q, k, pixels)
         kept.append(own)
     return kept
 
 
 def _feature_tensors(features: ImageFeatures) -> dict[str, Tensor]:
-    found = {"tokens": features.tokens, "prefix": features.prefix}
-    if features.q is not None and features.k is not None:
-        found |= {"q": features.q, "k": features.k}
-    return found
+    found = {name: getattr(features, name) for name in ("tokens", "prefix", "q", "k", "pixels")}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def _holds_pixels(kept: Kept) -> bool:
+    return any(item.pixels is not None for features in kept for item in features.values())
 
 
 def _example_facts(example: LabelledImage) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,10 @@ def _save_and_load(method: str, settings: Mapping[str, Any]) -> None:
     _same_bytes(task, whole)
     one = task.predict(_query())
     for other in (whole, compact):
-        assert np.array_equal(one.labels, other.predict(_query()).labels), "a saved and loaded task predicts something else"
+        two = other.predict(_query())
+        assert np.array_equal(one.labels, two.labels), "a saved and loaded task predicts something else"
+        assert one.present == two.present, f"presence changed from {one.present} to {two.present}"
+        assert one.confidence == two.confidence, f"confidence changed from {one.confidence} to {two.confidence}"
     assert whole.digest == task.digest == compact.digest, "the digest changed"
 
 
@@ -195,14 +199,19 @@ def _empty_class(method: str, settings: Mapping[str, Any]) -> None:
 
 
 def _update(method: str, settings: Mapping[str, Any]) -> None:
-    whole = _learn(method, settings)
     grown = _learn(method, settings, support_of(method, order=(0, 1))).update(support_of(method, order=(2,)))
-    _same_bytes(whole, grown)
+    _same_bytes(_learn(method, asdict(grown.method.settings)), grown)
 
 
 def _forget(method: str, settings: Mapping[str, Any]) -> None:
-    rest = _learn(method, settings, support_of(method, order=(0, 2)))
-    _same_bytes(rest, _learn(method, settings).forget(["example-1"]))
+    shrunk = _learn(method, settings).forget(["example-1"])
+    _same_bytes(_learn(method, asdict(shrunk.method.settings), support_of(method, order=(0, 2))), shrunk)
+
+
+def _settled(method: str, settings: Mapping[str, Any]) -> None:
+    task = _learn(method, settings)
+    again = task.method.settled(support_of(method, order=(1,))).settings
+    assert again == task.method.settings, f"what one support settled, another changed: {task.method.settings} became {again}"
 
 
 def _random_state(method: str, settings: Mapping[str, Any]) -> None:
@@ -227,5 +236,6 @@ LAWS: dict[str, Law] = {
     "a class without an example is absent": _empty_class,
     "update equals learning anew": _update,
     "forget equals learning without": _forget,
+    "settings once settled stay": _settled,
     "the global random state is untouched": _random_state,
 }

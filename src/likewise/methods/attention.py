@@ -1,10 +1,10 @@
 """Attention: labels of the support, averaged by softmax of similarity (after Vinyals et al. 2016, Matching Networks).
 
-learn    keep the labelled tokens with their soft labels, evenly thinned to a budget
+learn    keep the labelled tokens with their soft labels, up to a budget: beyond it the rows that cover all best, each with
+         the weight of those it stands for
 predict  for each patch the mean of the support's labels, weighted by the softmax of scaled cosines; dense values alike
 
-Limits: no class is raised against another, so rare ones lose where the features do not part them clearly; memory and
-time grow with the examples up to the budget.
+Limits: no class is raised against another, so rare ones lose where the features do not part them clearly.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from likewise.functional.matching import attend, spread_out
+from likewise.functional.coreset import coreset
+from likewise.functional.matching import attend
 from likewise.methods.dense import ValueRows
 from likewise.methods.patches import PatchReadout, ReadoutSettings, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSettings(ReadoutSettings):
-    """temperature: divides cosines, 0.07 as usual for contrastive features; budget: tokens kept; side: the working size."""
+    """temperature: divides cosines, 0.07 as usual for contrastive features; budget: tokens kept in all; side: the working size."""
 
     temperature: float = 0.07
-    budget: int = 20_000
+    budget: int = 16_384
 
 
 class Attention(PatchReadout):
@@ -36,11 +37,11 @@ class Attention(PatchReadout):
 
     def fit_classes(self, rows: Rows) -> dict[str, Tensor]:
         """Keys (K, D) half precision, values (K, N+1), weight (K,)."""
-        return self._thinned(rows.tokens, rows.shares, rows.weight)
+        return self._kept(rows.tokens, rows.shares, rows.weight, by_class=True)
 
     def fit_values(self, rows: ValueRows) -> dict[str, Tensor]:
         """Keys (K, D) half precision, values (K, C), weight (K,)."""
-        return self._thinned(rows.tokens, rows.components(), rows.weight)
+        return self._kept(rows.tokens, rows.components(), rows.weight, by_class=False)
 
     def logits(self, tokens: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
         """Logarithms of the averaged labels."""
@@ -50,6 +51,6 @@ class Attention(PatchReadout):
         """Values averaged by softmax of similarity."""
         return attend(tokens, kept["keys"].float(), kept["values"], kept["weight"], self.settings.temperature)
 
-    def _thinned(self, tokens: Tensor, values: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        kept = spread_out(len(tokens), self.settings.budget)
-        return {"keys": tokens[kept].half(), "values": values[kept], "weight": weight[kept]}
+    def _kept(self, tokens: Tensor, values: Tensor, weight: Tensor, *, by_class: bool) -> dict[str, Tensor]:
+        kept = coreset(tokens, values, weight, self.settings.budget, by_class=by_class)
+        return {"keys": tokens[kept.rows].half(), "values": values[kept.rows], "weight": kept.mass}

@@ -110,3 +110,14 @@ def test_settings_are_json_where_they_can_be():
     assert parse_settings(["a=0.5", "b=[1, 2]", "c=true", "d=some text", "e="]) == {"a": 0.5, "b": [1, 2], "c": True, "d": "some text", "e": ""}
     with pytest.raises(UsageError, match="KEY=VALUE"):
         parse_settings(["=3"])
+
+
+def test_what_unlabelled_pixels_are_can_be_said_for_all_examples(run, tiny, examples, more_examples, tmp_path):
+    def said(path):
+        return [example.labels.unlabelled for example in load(path).support.examples]
+
+    assert run("learn", examples, "--out", tmp_path / "a.task", *tiny, "--unlabelled", "unknown")[0] == 0
+    assert said(tmp_path / "a.task") == ["unknown"] * 3
+    assert run("learn", tmp_path / "a.task", "--add", more_examples, "--engine", "torch", "--unlabelled", "background")[0] == 0
+    assert said(tmp_path / "a.task") == ["unknown"] * 3 + ["background"]
+    assert run("learn", examples, "--out", tmp_path / "b.task", *tiny, "--unlabelled", "nothing")[0] == 2

@@ -40,6 +40,52 @@ def test_presence_is_yes_no_or_unknown():
     assert support.kinds() == {LabelKind.MASK, LabelKind.TAG, LabelKind.POINT, LabelKind.BOX}
 
 
+def partly_labelled(unlabelled="background"):
+    """An example a kind of label, each of which shows class 1 (or a target) and says nothing of class 2."""
+    crack = label_map(n1=(2, 3))
+    kinds = {
+        "label map": {"label_map": crack},
+        "masks": {"masks": {"crack": crack > 0}},
+        "boxes": {"boxes": {"crack": [(0, 0, 3, 2)]}},
+        "points": {"points": {"crack": {"positive": [(1, 1)], "negative": [(5, 5)]}}},
+        "scribbles": {"scribbles": {"crack": [[(1, 1), (4, 2)]]}},
+        "tags": {"tags": {"crack": True}},
+        "class": {"label": "crack"},
+        "dense": {"dense": {"depth": np.ones((6, 9))}},
+    }
+    return [Example(IMAGE, name, **labels, unlabelled=unlabelled) for name, labels in kinds.items()]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_of_a_class_without_a_label_nothing_is_known_where_unlabelled_pixels_are_unknown(whole):
+    examples = partly_labelled() if whole else partly_labelled("unknown")
+    support = Support(examples, classes={1: "crack", 2: "stain"}, unlabelled="unknown" if whole else None)
+    assert [example.labels.present(1) for example in support.examples] == [True] * 7 + [None]
+    assert [example.labels.present(2) for example in support.examples] == [None] * 8
+    assert support.lacking(2) == []
+
+
+def test_what_holds_for_all_examples_overrides_what_one_says():
+    support = Support(partly_labelled("unknown"), classes={1: "crack", 2: "stain"}, unlabelled="background")
+    assert {example.labels.unlabelled for example in support.examples} == {"background"}
+    assert [support.examples[index].name for index in support.lacking(2)] == ["label map", "masks", "boxes", "class"]
+
+
+def test_a_tag_still_says_that_a_class_is_absent_where_the_rest_is_unknown():
+    support = Support([Example(IMAGE, "a", label_map=label_map(n1=(2, 3)), tags={"stain": False})], {1: "crack", 2: "stain"}, unlabelled="unknown")
+    assert support.lacking(2) == [0]
+
+
+def test_unknown_pixels_have_no_weight_in_the_coverage_of_any_class():
+    values = np.zeros((4, 6), np.uint8)
+    values[:2, :3], values[2:, :1], values[2:, 3:] = 1, 1, 255
+    labels = Support([Example(np.zeros((4, 6, 3), np.uint8), "a", label_map=values)], classes=["x"], unlabelled="unknown").examples[0].labels
+    shares, weight = labels.coverage([1], (2, 2))
+    assert weight == pytest.approx(np.array([[1, 0], [1 / 3, 0]]))
+    assert (shares[1] * weight) == pytest.approx(weight)
+    assert np.abs(shares[0]).max() < 1e-6
+
+
 def test_the_smaller_of_two_masks_lies_on_top_and_the_larger_is_kept_whole():
     large, small = np.zeros((6, 9), bool), np.zeros((6, 9), bool)
     large[1:5, 1:8], small[2:4, 2:5] = True, True
@@ -169,3 +215,5 @@ def test_a_support_is_read_from_a_folder(tmp_path):
     support = Support.read(tmp_path)
     assert [example.name for example in support.examples] == ["a"]
     assert support.examples[0].labels.label_map[2, 3] == 1
+    assert support.examples[0].labels.unlabelled == "background"
+    assert Support.read(tmp_path, unlabelled="unknown").examples[0].labels.unlabelled == "unknown"

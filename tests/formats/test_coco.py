@@ -246,3 +246,29 @@ def test_a_run_in_two_halves_gives_the_same_file_as_in_one_go(put, prediction):
 def test_one_prediction_is_a_coco_file_of_one_image(tmp_path, prediction, judge):
     assert write_prediction(prediction, tmp_path / "one.json", "coco") == [tmp_path / "one.json"]
     assert len(judge(tmp_path / "one.json").getAnnIds()) == 3
+
+
+def test_dataset_json_beside_it_says_what_unlabelled_pixels_are(put, content):
+    put("instances.json", content)
+    assert {example.labels.unlabelled for example in read_support(put.folder).support.examples} == {"background"}
+    put("dataset.json", {"unlabelled": "unknown"})
+    assert {example.labels.unlabelled for example in read_support(put.folder).support.examples} == {"unknown"}
+
+
+def test_an_image_that_lists_absent_categories_says_nothing_of_the_others(put, content):
+    content["categories"].append({"id": 5, "name": "hole"})
+    content["images"][1]["neg_category_ids"] = [90, 77]
+    content["annotations"][1]["image_id"] = content["annotations"][0]["image_id"] = "b"
+    content["annotations"][1]["category_id"] = 3
+    put("instances.json", content)
+    full, federated = (example.labels for example in read_support(put.folder).support.examples)
+    assert [full.present(number) for number in (3, 5, 90)] == [False, False, False]
+    assert [federated.present(number) for number in (3, 5, 90)] == [True, None, False]
+    assert (full.unlabelled, federated.unlabelled) == ("background", "unknown")
+
+
+def test_a_category_that_is_there_and_said_to_be_absent_is_a_problem(put, content):
+    content["images"][0]["neg_category_ids"] = [3]
+    put("instances.json", content)
+    with pytest.raises(InputError, match=r"images\[0\].neg_category_ids.*category 3"):
+        read_support(put.folder)

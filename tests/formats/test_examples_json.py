@@ -72,6 +72,19 @@ def test_labels_of_every_kind_are_read(put, everything):
     assert [entry.name for entry in list_images(put.folder).entries] == ["images/b.png"]
 
 
+def test_what_is_unlabelled_is_said_for_all_by_one_example_for_itself_and_by_the_caller_for_good(put, everything):
+    everything["unlabelled"] = "background"
+    put("examples.json", everything)
+    assert [example.labels.unlabelled for example in read_support(put.folder).support.examples] == ["background", "unknown"]
+    everything["unlabelled"] = "unknown"
+    everything["examples"][1]["unlabelled"] = "background"
+    put("examples.json", everything)
+    assert [example.labels.unlabelled for example in read_support(put.folder).support.examples] == ["unknown", "background"]
+    everyone = read_support(put.folder, unlabelled="unknown").support.examples
+    assert {example.labels.unlabelled for example in everyone} == {"unknown"}
+    assert read_truth(put.folder).labels("a", size=(7, 10)).unlabelled == "unknown"
+
+
 def test_a_truth_is_found_by_name_path_or_stem(put, everything):
     truth = read_truth(put("examples.json", everything))
     assert len(truth) == 2

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
-from small_runs import write_images
+from PIL import Image
+from small_runs import draw, write_images
 
 from likewise.cli import main
 
@@ -78,6 +80,7 @@ def test_a_folder_that_holds_a_run_is_a_usage_error_until_resume_is_said(label, 
         (["--only-unsure", "2"], 2, "--only-unsure"),
         (["--format", "nonsense"], 2, "nonsense"),
         (["--method", "nearest"], 2, "learned already"),
+        (["--unlabelled", "unknown"], 2, "learned already; --unlabelled unknown"),
         (["--truth", "/no/such/folder"], 4, "/no/such/folder"),
     ],
 )
@@ -86,6 +89,23 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(label, tmp_path
     assert got == code
     assert words in err
     assert not (tmp_path / "labels").exists() or not list((tmp_path / "labels").iterdir())
+
+
+def test_what_unlabelled_pixels_are_decides_what_is_learned(label, tmp_path):
+    pixels, labels = draw(0, (56, 84))
+    labels[(labels == 1).cumsum(axis=1) > 6] = 0  # most of the disc is not labelled
+    for name, content in (("images", pixels), ("masks", labels)):
+        (tmp_path / "examples" / name).mkdir(parents=True)
+        Image.fromarray(content).save(tmp_path / "examples" / name / "a.png")
+    (tmp_path / "examples/classes.json").write_text('["disc"]')
+    options = ("--backbone", "random:vit-tiny-14", "--method", "nearest")
+    found = {}
+    for unlabelled in ("background", "unknown"):
+        out = tmp_path / unlabelled
+        code, _, err = label(tmp_path / "examples", "--split", "all", "--out", out, *options, "--unlabelled", unlabelled, source=tmp_path / "examples")
+        assert code == 0, err
+        found[unlabelled] = int((np.asarray(Image.open(out / "a.png")) == 1).sum())
+    assert found["unknown"] > 2 * found["background"]
 
 
 def test_images_that_are_not_there_are_bad_input(label, tmp_path):

@@ -1,6 +1,7 @@
 """The report is one file that opens from disk, shows the least certain first, and trusts nobody's names."""
 
 import base64
+import copy
 import dataclasses
 import io
 import json
@@ -18,6 +19,7 @@ from likewise.labelling.gallery import Gallery, thumbnail
 from likewise.labelling.options import RunSummary
 from likewise.labelling.report import render
 from likewise.labelling.tally import ROWS, Tally, added_times
+from likewise.methods.base import Memory
 
 
 class Page(HTMLParser):
@@ -80,7 +82,7 @@ def test_cards_carry_the_classes_that_filters_ask_for(undisturbed, page):
     numbers = {"disc": "1", "bar <b>&": "3"}
     expected = sorted(" ".join(numbers[name] for name in line["present"]) for line in lines)
     assert sorted(attributes["data-classes"].strip() for attributes in page.of("figure", **{"class": "card"})) == expected
-    assert [attributes["value"] for attributes in page.of("option")] == ["shows", "lacks", "", "1", "3"]
+    assert [attributes["value"] for attributes in page.of("option")] == ["shows", "lacks", "", "1", "3", "unsure", "sure", "name"]
 
 
 def test_names_are_text_and_never_markup(tmp_path):
@@ -171,6 +173,18 @@ def test_scores_against_the_truth_stand_in_tables_of_classes_and_of_targets(task
     assert {"50.0 %", "12.3 %", "12.34", "Against the truth (7 images)"} <= set(words)
 
 
+def test_what_the_method_chose_by_itself_stands_in_its_head(task, undisturbed, tmp_path, page):
+    assert "What it chose by itself" not in page.words
+    facts = {"choice": [{"readout": "pixel", "left_out": 0.5, "weight": 1.0}], "calibration": {"disc": "support", "bar <b>&": "shipped"}}
+    chosen = copy.copy(task)
+    chosen.memory = Memory(task.memory.tensors, {**task.memory.facts, **facts})
+    with opened(tmp_path) as folder:
+        folder.begin(task.fingerprint(), None, 4, resume=False)
+        words = Page(render(folder, chosen, Tally(), undisturbed[1])).words
+    assert words.index("What it chose by itself") < words.index("What it learned from")
+    assert {"read-out pixel", "100 % of the answer, left-out score 0.500", "presence by the examples", "disc", "bar <b>&"} <= set(words)
+
+
 def test_a_dense_task_shows_each_image_beside_its_values(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (56, 70, 3)).astype(np.uint8)
     depth = np.linspace(500, 900, 56 * 70, dtype=np.float32).reshape(56, 70)
@@ -183,5 +197,5 @@ def test_a_dense_task_shows_each_image_beside_its_values(tmp_path):
     (card,) = [attributes for attributes in page.of("img") if attributes["alt"] == "b.png with its labels"]
     with Image.open(io.BytesIO(base64.b64decode(card["src"].split(",")[1]))) as picture:
         assert picture.width >= 2 * picture.height
-    assert not page.of("select")
+    assert [attributes["id"] for attributes in page.of("select")] == ["order"]
     assert any("Colours show depth" in words for words in page.words)

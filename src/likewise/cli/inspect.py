@@ -24,8 +24,8 @@ def inspect(
 ) -> None:
     """Show what a task file or labelled examples hold.
 
-    Of a task: method, settings, weights with their hashes, classes, examples, left-out scores, versions. Of examples:
-    what format they were recognised as, the classes, and what each example shows.
+    Of a task: method, settings, what it chose by itself, weights with their hashes, classes, examples, left-out scores,
+    versions. Of examples: what format they were recognised as, the classes, and what each example shows.
     """
     if path.suffix == ENDING:
         from likewise import task
@@ -55,8 +55,12 @@ def left_out_lines(left_out: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _task_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    from likewise.labelling.chosen import chosen_rows
+
     settings = ", ".join(f"{name}={value}" for name, value in facts["settings"].items())
     yield f"method: {facts['method']}, preset {facts['preset']}{f' ({settings})' if settings else ''}"
+    for what, choice in chosen_rows(facts["facts"]):
+        yield f"{what}: {choice}"
     for role, weights in facts["weights"].items():
         yield f"{role}: {weights['name']}, sha256 {weights['sha256']}"
     yield from _class_lines(facts["classes"], facts["targets"])
@@ -77,6 +81,7 @@ def _support_facts(read: ReadSupport) -> dict[str, Any]:
             "size": list(example.labels.size),
             "kinds": sorted(example.labels.kinds()),
             "present": [support.classes[number] for number in support.classes if example.labels.present(number)],
+            "unlabelled": example.labels.unlabelled,
         }
         for example in support.examples
     ]
@@ -96,7 +101,8 @@ def _support_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"examples: {len(facts['examples'])}"
     for example in facts["examples"]:
         shown = ", ".join(example["present"]) or ("no class" if facts["classes"] else "")
-        yield f"    {example['name']}  {example['size'][1]}x{example['size'][0]}  {', '.join(example['kinds'])}  {shown}".rstrip()
+        unknown = "  (unlabelled pixels are unknown)" if example["unlabelled"] == "unknown" else ""
+        yield f"    {example['name']}  {example['size'][1]}x{example['size'][0]}  {', '.join(example['kinds'])}  {shown}".rstrip() + unknown
     yield f"digest: {facts['digest']}"
 
 

@@ -26,6 +26,13 @@ class PresetName(StrEnum):
     BEST = "best"
 
 
+class UnlabelledName(StrEnum):
+    """What pixels without a label are."""
+
+    BACKGROUND = "background"
+    UNKNOWN = "unknown"
+
+
 def label(
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="A few labelled images in the format of your tool, or a .task file.")],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="The images to label: a folder, one image, a text file of paths, or a data set.")],
@@ -41,6 +48,9 @@ def label(
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read EXAMPLES in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of IMAGES to label, or 'all'. [default: query]")] = None,
     examples_split: Annotated[str | None, typer.Option("--examples-split", help="The split of EXAMPLES to learn from. [default: support]")] = None,
+    unlabelled: Annotated[
+        UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
+    ] = None,
     method: Annotated[str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy]")] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
     preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
@@ -76,6 +86,7 @@ def label(
         path=examples,
         format=as_format,
         split=examples_split,
+        unlabelled=None if unlabelled is None else unlabelled.value,
         method=method,
         backbone=backbone,
         preset=None if preset is None else preset.value,

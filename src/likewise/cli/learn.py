@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.label import PresetName
+from likewise.cli.label import PresetName, UnlabelledName
 from likewise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -35,10 +35,15 @@ def learn(
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of the examples to learn from. [default: support]")] = None,
+    unlabelled: Annotated[
+        UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     compact: Annotated[bool, typer.Option("--compact", help="Leave out what --add and --forget need: a small file that stays as it is.")] = False,
-    thumbnails: Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep small pictures of the examples for reports.")] = True,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep small pictures of the examples for reports; without, no picture of any size is kept.")
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.task if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
 ) -> None:
@@ -48,15 +53,16 @@ def learn(
     task learns again without passing the examples it knows through the backbone.
     """
     place = {"device": device, "engine": engine}
+    reading = {"format": as_format, "split": split, "unlabelled": None if unlabelled is None else unlabelled.value}
     if add or forget:
         _refuse({"--method": method, "--backbone": backbone, "--preset": preset, "--set": settings})
         if examples.suffix != ENDING:
             raise UsageError("only a task can be changed by --add and --forget", where=str(examples), remedy="Give its .task file, or learn from all at once")
         target = _target(out or examples, may_overwrite=force or out is None or out.resolve() == examples.resolve())
-        task = _changed(examples, add or [], forget or [], as_format, split, place)
+        task = _changed(examples, add or [], forget or [], reading, place)
     else:
         target = _target(out, may_overwrite=force)
-        task = _learned(examples, as_format, split, method, backbone, preset, place, parse_settings(settings or []), thumbnails)
+        task = _learned(examples, reading, method, backbone, preset, place, parse_settings(settings or []), thumbnails)
     task.save(target, compact=compact, thumbnails=thumbnails)
     if as_json:
         print(json.dumps({"path": str(target), **task.describe()}, indent=2))
@@ -86,8 +92,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
 
 def _learned(
     examples: Path,
-    as_format: str | None,
-    split: str | None,
+    reading: dict[str, Any],
     method: str | None,
     backbone: str | None,
     preset: PresetName | None,
@@ -99,7 +104,7 @@ def _learned(
         raise UsageError("it is learned already", where=str(examples), remedy="Change it by --add or --forget, or give labelled examples")
     from likewise import formats, task
 
-    read = formats.read_support(examples, format=as_format, split=split)
+    read = formats.read_support(examples, **reading)
     print(read.sentence, file=sys.stderr)
     return task.learn(
         read.support,
@@ -113,11 +118,11 @@ def _learned(
     )
 
 
-def _changed(path: Path, add: list[Path], forget: list[str], as_format: str | None, split: str | None, place: dict[str, str]) -> Task:
+def _changed(path: Path, add: list[Path], forget: list[str], reading: dict[str, Any], place: dict[str, str]) -> Task:
     from likewise import formats, task
 
     changed = task.load(path, **place)
-    reads = [formats.read_support(folder, format=as_format, split=split) for folder in add]
+    reads = [formats.read_support(folder, **reading) for folder in add]
     if forget:
         changed = changed.forget(forget)
         print(f"forgot {', '.join(forget)}", file=sys.stderr)

@@ -77,10 +77,10 @@ class Support:
         return made
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str], format: str | None = None, split: str | None = None) -> Support:
+    def read(cls, path: str | os.PathLike[str], format: str | None = None, split: str | None = None, unlabelled: Unlabelled | None = None) -> Support:
         """The labelled examples of a folder or file; see `likewise.formats.read_support`."""
         formats = importlib.import_module("likewise.formats")  # by name: `formats` is built on `data`, which must not import it
-        support: Support = formats.read_support(path, format=format, split=split).support
+        support: Support = formats.read_support(path, format=format, split=split, unlabelled=unlabelled).support
         return support
 
     def subset(self, indices: Iterable[int]) -> Support:

@@ -2,7 +2,9 @@
 
 Category ids are kept as class numbers, gaps and all; where they cannot be (0, 255, beyond 32766) the categories are numbered
 from 1 in the order of their ids. The parts of one annotation and the annotations of one class are united. A crowd
-region is ignored, and so is the inside of a box without outline in an image that has outlines besides.
+region is ignored, and so is the inside of a box without outline in an image that has outlines besides. An image that
+lists `neg_category_ids` (LVIS) was searched for these and the annotated categories alone: they are absent, and what is
+not labelled in it is unknown.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from likewise.data.classes import MAX_CLASSES
 from likewise.data.geometry import Box, box_to_pixels, fill_polygons
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, without_ending
-from likewise.formats.dataset_json import read_split
+from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import inside, problems_error, read_json, validate
 from likewise.formats.maps import check_pixels
 from likewise.formats.rle import decode_mask
@@ -51,6 +53,7 @@ class Image(_Loose):
     file_name: str
     height: int
     width: int
+    neg_category_ids: list[int] | None = None
 
 
 class Annotation(_Loose):
@@ -99,11 +102,12 @@ def opened(path: Path) -> Dataset:
 
     def example(name: str) -> Example:
         entry = entries[name]
-        return _example(root / (images[name] or entry.file_name), name, entry, drawn[entry.id], f"{file}: {entry.file_name}")
+        absent = [numbers[each] for each in entry.neg_category_ids or () if each in numbers]
+        return _example(root / (images[name] or entry.file_name), name, entry, drawn[entry.id], absent, f"{file}: {entry.file_name}")
 
-    beside = folder if (folder / "dataset.json").is_file() else file.parent
+    about = read_beside(folder if (folder / "dataset.json").is_file() else file.parent)
     layout = file.relative_to(folder).as_posix()
-    return Dataset(NAME, folder, root, images, set(entries), example, layout, classes, {}, read_split(beside))
+    return Dataset(NAME, folder, root, images, set(entries), example, layout, classes, {}, about.split, about.unlabelled)
 
 
 def _json_of(path: Path) -> Path | None:
@@ -189,6 +193,10 @@ def _by_image(content: CocoFile, numbers: Mapping[int, int], file: Path) -> dict
             x, y, w, h = each.bbox
             box = (max(x, 0.0), max(y, 0.0), min(x + w, float(width)), min(y + h, float(height)))
         drawn[each.image_id].append(_Drawn(numbers[each.category_id], each.segmentation or None, box, bool(each.iscrowd), place))
+    for place, entry in enumerate(content.images):
+        there = {each.number for each in drawn[entry.id]}
+        both = [each for each in entry.neg_category_ids or () if numbers.get(each) in there]
+        problems += [(f"images[{place}].neg_category_ids", f"category {each} is there by an annotation") for each in both]
     if problems:
         raise problems_error(file, problems)
     return drawn
@@ -231,7 +239,7 @@ def _find_images(folder: Path, file: Path, listed: Sequence[Image], entries: Map
     return root, made
 
 
-def _example(path: Path, name: str, entry: Image, annotations: Sequence[_Drawn], where: str) -> Example:
+def _example(path: Path, name: str, entry: Image, annotations: Sequence[_Drawn], absent: Sequence[int], where: str) -> Example:
     size = (entry.height, entry.width)
     masks: dict[int | str, NDArray[np.bool_]] = {}
     boxes: dict[int | str, list[Box]] = {}
@@ -250,7 +258,16 @@ def _example(path: Path, name: str, entry: Image, annotations: Sequence[_Drawn],
             ignored[y0:y1, x0:x1] = True
     only_boxes = bool(boxes) and not masks
     label_map = None if only_boxes else np.where(ignored, -1, 0).astype(np.int16)
-    return Example(path, name, label_map=label_map, masks=masks, boxes=boxes)
+    searched_for_all = entry.neg_category_ids is None
+    return Example(
+        path,
+        name,
+        label_map=label_map,
+        masks=masks,
+        boxes=boxes,
+        tags=dict.fromkeys(absent, False),
+        unlabelled="background" if searched_for_all else "unknown",
+    )
 
 
 def _mask(shape: list[list[float]] | RunLengths, size: tuple[int, int], where: str) -> NDArray[np.bool_]:

@@ -79,10 +79,9 @@ def read_dataset_file(folder: Path) -> DatasetFile:
     return made
 
 
-def read_split(folder: Path) -> dict[str, list[str]]:
-    """The splits of `dataset.json`, for formats that have their classes elsewhere."""
-    path = folder / "dataset.json"
-    return read_dataset_file(folder).split if path.is_file() else {}
+def read_beside(folder: Path) -> DatasetFile:
+    """What `dataset.json` says, for formats that have their classes elsewhere; all defaults where there is none."""
+    return read_dataset_file(folder) if (folder / "dataset.json").is_file() else DatasetFile()
 
 
 def target_of(name: str, entry: DenseEntry, where: str) -> tuple[Target, Encoding]:

@@ -141,7 +141,7 @@ def opened(path: Path) -> Dataset:
 
     images = {name: entry.image.replace("\\", "/").removeprefix("./") for name, entry in entries.items()}
     labelled = {name for name, entry in entries.items() if entry.is_labelled()}
-    return Dataset(NAME, folder, folder, images, labelled, example, file.name, classes, targets, content.split, content.unlabelled)
+    return Dataset(NAME, folder, folder, images, labelled, example, file.name, classes, targets, content.split)  # `unlabelled` is the examples' own
 
 
 def _files(entry: ExampleEntry) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import overload
 
 from likewise.data import ClassTable, Labels, Support, Target
+from likewise.data.example import Unlabelled
 from likewise.data.resolve import resolve
 from likewise.errors import InputError
 from likewise.formats import index_png
@@ -109,11 +110,12 @@ class Truth:
         return len(self._names)
 
 
-def read_support(path: str | os.PathLike[str], *, format: str | None = None, split: str | None = None) -> ReadSupport:
+def read_support(path: str | os.PathLike[str], *, format: str | None = None, split: str | None = None, unlabelled: Unlabelled | None = None) -> ReadSupport:
     """The labelled examples of a folder or file, with a sentence that says what was recognised.
 
     format: a name of `FORMATS`, recognised if None; split: a split of `dataset.json`, "all", or None for "support" where
-    there is one. Raises InputError (file, field, reason, remedy) for what cannot be used.
+    there is one; unlabelled: whether unlabelled pixels are "background" or "unknown" in all of them, None for what the
+    files say. Raises InputError (file, field, reason, remedy) for what cannot be used.
     """
     place = Path(path)
     dataset = open_dataset(place, format)
@@ -121,7 +123,7 @@ def read_support(path: str | os.PathLike[str], *, format: str | None = None, spl
     if not names:
         raise InputError(f"there are no labelled images ({dataset.layout})", where=str(place), remedy="Label at least one image")
     dataset.check_images(names)
-    support = Support([dataset.example(name) for name in names], dataset.classes, dataset.targets, dataset.unlabelled)
+    support = Support([dataset.example(name) for name in names], dataset.classes, dataset.targets, unlabelled or dataset.unlabelled)
     sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {_count(len(support), 'labelled image')}{_content(support)}"
     return ReadSupport(support, dataset.format, sentence, dataset.folder, chosen)
 

@@ -12,6 +12,7 @@ import jinja2
 
 from likewise.data import ClassTable
 from likewise.data.classes import palette
+from likewise.labelling.chosen import chosen_rows
 from likewise.labelling.folder import OutputFolder
 from likewise.labelling.gallery import Gallery, thumbnail
 from likewise.labelling.lines import write_atomically
@@ -43,6 +44,7 @@ def render(folder: OutputFolder, task: Task, tally: Tally, summary: RunSummary) 
         summary=summary,
         tally=tally,
         facts=_facts(manifest, folder.state.fingerprint),
+        chosen=chosen_rows(manifest["facts"]),
         warnings=score_warnings(left_out),
         legend=[{"number": number, "name": task.classes[number], "colour": colour(task.classes, number)} for number in task.classes],
         support=[{"name": shot.name, "source": _data_uri(thumbnail(shot.image, shot.labels))} for shot in task.thumbnails[:SUPPORT_SHOWN]],

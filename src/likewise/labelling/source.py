@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from likewise.data.example import Unlabelled
 from likewise.errors import UsageError
 from likewise.formats import ImageList, list_images, read_support
 
@@ -19,13 +20,14 @@ TASK_ENDING = ".task"
 class Source:
     """What to label like, and how to learn it. None leaves a choice to the program.
 
-    path: examples in any format that `likewise.formats` reads, or a task file; format, split: of the examples;
+    path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled: of the examples;
     method, backbone, preset: for learning, so not together with a task file; device, engine, precision: where to run.
     """
 
     path: Path
     format: str | None = None
     split: str | None = None
+    unlabelled: Unlabelled | None = None
     method: str | None = None
     backbone: str | None = None
     preset: Literal["fast", "default", "best"] | None = None
@@ -41,7 +43,7 @@ class Source:
             self._refuse_learning()
             opened = task.load(self.path, device=self.device, engine=self.engine, precision=self.precision)
             return opened, f"{self.path.name}: a task of {len(opened.support)} examples"
-        read = read_support(self.path, format=self.format, split=self.split)
+        read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled)
         learned = task.learn(
             read.support,
             method=self.method or "analogy",
@@ -59,7 +61,8 @@ class Source:
         return list_images(path, format=self.format if same else None, split=split)
 
     def _refuse_learning(self) -> None:
-        for option, value in (("--method", self.method), ("--backbone", self.backbone), ("--preset", self.preset), ("--as", self.format)):
+        fixed = {"--method": self.method, "--backbone": self.backbone, "--preset": self.preset, "--as": self.format, "--unlabelled": self.unlabelled}
+        for option, value in fixed.items():
             if value is not None:
                 raise UsageError(
                     f"{self.path.name} is learned already; {option} {value} cannot change it",

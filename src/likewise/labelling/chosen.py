@@ -1,0 +1,38 @@
+"""What a method chose by itself while learning, in words: shown by `likewise inspect` and by the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_CALIBRATED = {"support": "the examples", "shipped": "a curve that comes with the program", "prior": "a usual curve, for want of a better"}
+
+
+def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(what, choice) for each choice among the facts of a memory; none for methods that choose nothing.
+
+    >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
+    [('read-out pixel', '25 % of the answer, left-out score unknown')]
+    """
+    return [*_settled(facts), *_readouts(facts), *_calibrated(facts)]
+
+
+def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    settled = facts.get("settled") or {}
+    if settled.get("sides"):
+        because = f": {settled['because']}" if settled.get("because") else ""
+        yield "working sizes", ", ".join(map(str, settled["sides"])) + because
+
+
+def _readouts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for each in facts.get("choice") or ():
+        score = "unknown" if each["left_out"] is None else f"{each['left_out']:.3f}"
+        yield f"read-out {each['readout']}", f"{100 * each['weight']:.0f} % of the answer, left-out score {score}"
+
+
+def _calibrated(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    by: dict[str, list[str]] = {}
+    for name, source in (facts.get("calibration") or {}).items():
+        by.setdefault(source, []).append(name)
+    for source, names in by.items():
+        yield f"presence by {_CALIBRATED.get(source, source)}", ", ".join(names)

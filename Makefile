@@ -37,6 +37,9 @@ fix: install
 
 bench: install
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/hindsight.py
+	$(BIN)/python benchmarks/absence.py
+	$(BIN)/python benchmarks/riskcoverage.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/endurance.py
 	$(BIN)/python benchmarks/pictures.py

@@ -1,78 +1,169 @@
-"""Every method on every set at 1, 2 and 5 images a class, by `../shared/tools/score.py` unchanged, and the split of each set.
+"""Every method on every set at 1, 2, 5 and 10 images a class and on each set's own split, by `../shared/tools/score.py` unchanged.
 
-    python benchmarks/accuracy.py [--only METHOD-PRESET ...] [--shots split 1 2 5] [--sets NAME ...]
+    python benchmarks/accuracy.py [--only METHOD-PRESET ...] [--shots split 1 2 5 10] [--sets NAME ...] [--draws K] [--shard i/n]
 
-One JSON a (method, preset, shots) in bench/accuracy, with peak memory and the weights' hash beside the scores; those
-that are there are not made again. Features are kept in bench/features, so that every image goes through the backbone once:
-the seconds in these files are without the backbone, and are not reported as speed.
+One JSON a row, bench/accuracy/METHOD-PRESET[-SIDE]/SHOTS/SET/DRAW.json: scores, counts by query, what was said of presence
+and confidence, what was chosen, memory, and hashes of the weights and of the code. A row that is there is not made again
+unless other code made it (`--stale keep` leaves it). Other methods run at 448 and at the working size that `analogy` chose
+for the same draw; the preset `best` runs on first draws only. `--shard 1/2` and `--shard 2/2` in two terminals share the work.
+
+Features are kept in bench/features, so that every image goes through the backbone once: the seconds in these rows are
+without most of it, and are not reported as speed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import os
-import subprocess
 import sys
 import time
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import likewise
+from answers import Recorder, elsewhere
+from common import BENCH, DATA, SHOTS, Cell, cells, classes, depth_sets, forget_peak, need_shared, peak_mb, read_json, score, write_json
 from likewise.methods import available
+from likewise.methods.base import Preset
+from likewise.methods.registry import method_class
+from provenance import code_key
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
-OUT = ROOT / "bench" / "accuracy"
-
-
-def runs() -> list[tuple[str, str]]:
-    """(method, preset) pairs: `analogy` under every preset, the others have one."""
-    others = [(name, "default") for name in available() if name != "analogy"]
-    return [("analogy", "fast"), *others, ("analogy", "default")]
+OUT = BENCH / "accuracy"
+OURS = "analogy"
+ASKED = ("analogy-fast", "analogy-default")  # whose tasks of first draws are also asked about images of other sets
 
 
-def measure(method: str, preset: str, shots: int | None, sets: list[str]) -> None:
-    """Run score.py once in a process of its own and keep its JSON with memory and seconds."""
-    target = OUT / f"{method}-{preset}-{shots if shots is not None else 'split'}.json"
-    if target.exists():
-        return
-    OUT.mkdir(parents=True, exist_ok=True)
-    draft = target.with_suffix(".draft")
-    command = [sys.executable, str(SHARED / "tools" / "score.py"), str(SHARED / "data"), *sets, "--method", method, "--preset", preset, "--json", str(draft)]
-    command += [] if shots is None else ["--shots", str(shots)]
-    environment = {**os.environ, "LIKEWISE_FEATURES": str(ROOT / "bench" / "features"), "PYTHONWARNINGS": "ignore"}
-    print("running", method, preset, shots, flush=True)
+@dataclass(frozen=True)
+class Variant:
+    """A method as it is measured: its preset, and settings over it under a word that names the folder."""
+
+    method: str
+    preset: Preset
+    word: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """METHOD-PRESET or METHOD-PRESET-WORD."""
+        return "-".join(part for part in (self.method, self.preset, self.word) if part)
+
+
+def variants() -> list[Variant]:
+    """`analogy` under every preset, then the others, which have one."""
+    others = [Variant(name, "default") for name in available() if name != OURS]
+    return [Variant(OURS, "fast"), Variant(OURS, "default"), Variant(OURS, "best"), *others]
+
+
+def measure(variant: Variant, cell: Cell) -> dict[str, Any]:
+    """A row: one task learned and scored by score.py, with what it said, chose and took."""
+    tasks: list[Recorder] = []
+
+    def learn(support: likewise.Support) -> Recorder:
+        tasks.append(Recorder(likewise.learn(support, method=variant.method, preset=variant.preset, **variant.settings)))
+        return tasks[-1]
+
+    forget_peak()
     start = time.perf_counter()
-    process = subprocess.Popen(command, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{' '.join(command)} ended with {status}")
-    record = {"method": method, "preset": preset, "shots": shots, "seconds": time.perf_counter() - start, "peak_mb": usage.ru_maxrss / 1024}
-    record["weights"] = _weights()
-    record["rows"] = json.loads(draft.read_text())
-    target.write_text(json.dumps(record))
-    draft.unlink()
+    if cell.set in depth_sets():
+        scores = score().depth(DATA / cell.set, list(cell.support), list(cell.query), learn)
+    else:
+        scores = score().semantic(DATA / cell.set, classes(cell.set), list(cell.support), list(cell.query), learn)
+    seconds, peak = time.perf_counter() - start, peak_mb()
+    (recorder,) = tasks
+    task = recorder.task
+    facts = task.memory.facts
+    asked = variant.folder in ASKED and cell.draw == 0 and cell.set not in depth_sets()
+    return {
+        **{"method": variant.method, "preset": variant.preset, "word": variant.word, "set": cell.set, "shots": cell.shots, "draw": cell.draw},
+        **scores,
+        **{"seconds": seconds, "peak_mb": peak, "n_queries": len(cell.query), "support": list(cell.support)},
+        **{"side": facts.get("side", getattr(task.method.settings, "side", None)), "choice": facts.get("choice"), "left_out": facts.get("left_out")},
+        **{"answers": recorder.said, "elsewhere": elsewhere(task, cell) if asked else {}},
+        **{"weights": task.weights["backbone"], "code": code_key(variant.method)},
+    }
 
 
-def _weights() -> dict[str, str]:
-    from likewise import weights
+def at_other_sides(row: Mapping[str, Any] | None, others: Iterable[Variant]) -> Iterator[Variant]:
+    """The other methods at the working size that a row of ours chose, where it is not their own."""
+    side = row["side"] if row else None
+    for other in others:
+        names = {item.name: item.default for item in dataclasses.fields(method_class(other.method).Settings)}
+        if side is not None and names.get("side", side) != side:
+            yield dataclasses.replace(other, word=str(side), settings={"side": side})
 
-    name = weights.resolve("auto")
-    return {"name": name, "sha256": weights.load(name).sha256}
+
+class Bench:
+    """Rows below a folder: made where they are missing or stale; what failed is told at the end and the rest goes on."""
+
+    def __init__(self, out: Path, *, keep_stale: bool = False) -> None:
+        self.out, self.keep_stale, self.failed = out, keep_stale, list[str]()
+
+    def row(self, variant: Variant, cell: Cell) -> dict[str, Any] | None:
+        """The row of a variant in a cell; None if it failed."""
+        path = self.out / variant.folder / cell.place
+        kept: dict[str, Any] | None = read_json(path)
+        stale = kept is not None and kept["code"] != code_key(variant.method)
+        if kept is not None and (not stale or self.keep_stale):
+            return kept
+        print("again, the code changed:" if stale else "running", variant.folder, cell.place.with_suffix(""), flush=True)
+        try:
+            write_json(path, measure(variant, cell))
+        except Exception:  # a run of a night goes on with the other rows; the exit status tells
+            traceback.print_exc()
+            self.failed.append(f"{variant.folder}/{cell.place}")
+            return None
+        made: dict[str, Any] = read_json(path)
+        return made
+
+
+def run(bench: Bench, cell: Cell, only: Iterable[str]) -> None:
+    """Every wanted row of a cell, ours first, since it says at which working size the others run too."""
+    wanted = [variant for variant in variants() if variant.folder in only and (variant.preset != "best" or cell.draw == 0)]
+    for variant in wanted:
+        bench.row(variant, cell)
+    ours = read_json(bench.out / f"{OURS}-default" / cell.place)
+    for variant in at_other_sides(ours, [variant for variant in wanted if variant.method != OURS]):
+        bench.row(variant, cell)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """The i and n of "i/n", 1 <= i <= n. ValueError otherwise."""
+    index, _, count = text.partition("/")
+    if not 1 <= int(index) <= int(count):
+        raise ValueError(f"{text} is no share of the work: give 1/2 or 2/2, say")
+    return int(index), int(count)
+
+
+def arguments_of(text: str | None) -> argparse.ArgumentParser:
+    """The options that every bench over cells has."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shots", nargs="*", default=list(SHOTS), choices=SHOTS)
+    parser.add_argument("--sets", nargs="*", default=[])
+    parser.add_argument("--draws", type=int, help="only the first so many draws")
+    parser.add_argument("--shard", type=shard, default=(1, 1), help="i/n: the i-th of n shares of the work")
+    parser.add_argument("--stale", choices=("again", "keep"), default="again", help="what becomes of rows that other code made")
+    return parser
 
 
 def main() -> None:
     """Measure everything that was not measured yet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[f"{method}-{preset}" for method, preset in runs()])
-    parser.add_argument("--shots", nargs="*", default=["split", "1", "2", "5"])
-    parser.add_argument("--sets", nargs="*", default=[])
+    parser = arguments_of(__doc__)
+    parser.add_argument("--only", nargs="*", default=[variant.folder for variant in variants()])
     arguments = parser.parse_args()
-    if not SHARED.exists():
-        sys.exit("../shared is not here: nothing to measure on")
-    for shots in arguments.shots:
-        for method, preset in runs():
-            if f"{method}-{preset}" in arguments.only:
-                measure(method, preset, None if shots == "split" else int(shots), arguments.sets)
+    need_shared()
+    os.environ.setdefault("LIKEWISE_FEATURES", str(BENCH / "features"))
+    warnings.simplefilter("ignore")
+    bench = Bench(OUT, keep_stale=arguments.stale == "keep")
+    index, count = arguments.shard
+    for cell in cells(arguments.sets, arguments.shots, arguments.draws)[index - 1 :: count]:
+        run(bench, cell, arguments.only)
+    if bench.failed:
+        sys.exit(f"failed: {', '.join(bench.failed)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Seconds: engines at two sizes, and a labelling run by stage against the bare backbone loop of the same engine.
+"""Seconds: engines at two sizes, a labelling run against the bare backbone loop of the same engine, presets by stage.
 
-    python benchmarks/speed.py [--images 60]
+    python benchmarks/speed.py [--images 60] [--queries 8] [--presets fast default best] [--sets landmark nuclei retina]
 
 Writes bench/speed.json. Wants an idle machine.
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,13 +23,14 @@ import numpy as np
 import torch
 
 import likewise
+import presets
+from common import BENCH, SHARED, need_shared, write_json
 from likewise import formats, weights
 from likewise.backbones import FeatureProvider, FeatureSpec, load_backbone
 from likewise.backbones.engines import available_cores, has_bfloat16, instruction_set, make_engine
 from likewise.labelling import label_folder
+from likewise.methods.base import Preset
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
 LAYERS = (2, 5, 8, 11)
 
 
@@ -62,7 +63,7 @@ def timed(call: Any) -> float:
     return time.perf_counter() - start
 
 
-def run_by_stage(count: int, preset: str) -> dict[str, Any]:
+def run_by_stage(count: int, preset: Preset) -> dict[str, Any]:
     """A labelling run over `count` photographs by stage, and the bare loop of the same engine over the same arrays."""
     support = formats.read_support(SHARED / "data" / "landmark").support
     start = time.perf_counter()
@@ -103,15 +104,23 @@ def main() -> None:
     """Measure and write bench/speed.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--queries", type=int, default=8)
+    parser.add_argument("--presets", nargs="*", default=list(presets.PRESETS))
+    parser.add_argument("--sets", nargs="*", default=list(presets.SETS))
     arguments = parser.parse_args()
-    if not SHARED.exists():
-        sys.exit("../shared is not here: nothing to measure on")
+    need_shared()
+    os.environ.pop("LIKEWISE_FEATURES", None)
+    profiles = [presets.profile(preset, name, arguments.queries) for preset in arguments.presets for name in arguments.sets]
     machine = {"processor": platform.processor() or platform.machine(), "cores": available_cores(), "instructions": instruction_set()}
-    record = {"machine": machine, "date": time.strftime("%Y-%m-%d"), "engines": engines(), "runs": [run_by_stage(arguments.images, "fast")]}
-    print(json.dumps(record["runs"], indent=1))
-    target = ROOT / "bench" / "speed.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1))
+    record = {
+        "machine": machine,
+        "date": time.strftime("%Y-%m-%d"),
+        "engines": engines(),
+        "runs": [run_by_stage(arguments.images, "fast")],
+        "presets": profiles,
+    }
+    print(json.dumps({"runs": record["runs"], "presets": profiles}, indent=1))
+    write_json(BENCH / "speed.json", record)
 
 
 if __name__ == "__main__":

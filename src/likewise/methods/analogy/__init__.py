@@ -1,5 +1,5 @@
 """The default method; see `method.py`."""
 
-from likewise.methods.analogy.method import Analogy
+from likewise.methods.analogy.method import READOUTS, Analogy
 
-__all__ = ["Analogy"]
+__all__ = ["READOUTS", "Analogy"]

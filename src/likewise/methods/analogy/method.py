@@ -1,19 +1,21 @@
-"""Analogy: the default method. Regressions on frozen tokens, tuned by predicting the support from itself.
+"""Analogy: the default method. Read-outs of frozen tokens and of the picture, chosen by predicting the support from itself.
 
-learn    patch tokens of four layers, each of length 1, side by side; soft patch labels by area (ignored pixels carry
-         no weight); ridge regression in closed form for all classes at once, rare classes raised; strength, working
-         size, an offset against the background and the sharpness of probabilities chosen on left-out images, or on
-         left-out blocks of an image that alone shows a class. Dense targets by the same regression, under a logarithm
-         where that does better left-out. Presence is calibrated on the left-out maps.
-predict  one backbone pass, one matrix product, softmax; presence from the strongest patches; confidence as the Dice
-         score that the probabilities expect of their own arg-max
+learn    token read-outs in closed form at one or more working sizes; on top of them a pixel read-out (local features)
+         and, under `best`, a convolutional one, fitted on what the tokens say of left-out parts. Whole images are left
+         out where every class stays, blocks of an image that alone shows a class. The left-out answers choose the
+         read-out or their mean, an offset against the background and the sharpness of probabilities; within noise the
+         coarser, more semantic one. Dense targets by ridge regression, under a logarithm where that does better.
+predict  one backbone pass a working size, the chosen read-outs, softmax; presence from where a class is strongest;
+         confidence as the Dice score that the probabilities expect of their own arg-max
 
-Limits: what a patch grid cannot see (things of a few pixels) it finds only at larger working sizes or not at all.
+Limits: with one image a class nothing can tell how the next image will differ. Fitted read-outs need masks, and at
+most `most_classes` classes; other labels are answered by the tokens alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,31 +24,47 @@ from torch import Tensor
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
-from likewise.functional.calibration import fit_presence, peak
 from likewise.functional.regression import apply_ridge
+from likewise.methods.analogy import presence
+from likewise.methods.analogy.crossfit import fitted_answers
 from likewise.methods.analogy.folds import image_folds, patch_folds
-from likewise.methods.analogy.readout import Judge, Readout, fit_readout, shifted
+from likewise.methods.analogy.learning import Learned, learn_classes, scene_of
+from likewise.methods.analogy.scale import TILE, working_scale
+from likewise.methods.analogy.tokens import TokenFit, token_answers
+from likewise.methods.analogy.trial import map_at, shifted
 from likewise.methods.analogy.values import disagreement, fit_values
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
 from likewise.methods.dense import as_grid, value_rows
 from likewise.methods.patches import answer
-from likewise.methods.prompts import PATCH_KINDS, patch_labels, require_some
+from likewise.methods.prompts import PATCH_KINDS
 
+READOUTS = ("tokens", "pixel", "conv")
+_COPIES = 2  # of each example with dense targets: 5 to 10 per cent less error from one to three frames
+_FEW = 12  # examples, above which copies add little
 _JUDGED = 0.5  # of a class's area that left-out prediction must have judged for its score to be told
-_WORTH = 0.02  # of left-out IoU that a larger working size must gain: within noise the coarser, more semantic one
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnalogySettings(MethodSettings):
-    """layers: blocks whose tokens are used, as quarters of a network of twelve; sides: working sizes to choose from."""
+    """layers: blocks whose tokens are used, as quarters of a network of twelve; sides: working sizes to choose from, () for
+    those that fit the labelled parts; pixels: longer side of the picture for fitted read-outs, 0 for what fits the parts;
+    readouts: of `READOUTS`, those to choose from; pixel_steps, conv_steps: of fitting; most_classes: above it tokens alone;
+    copies: altered copies of each example for dense targets, -1 for 2 where there are any and the support is small.
+    """
 
     layers: tuple[int, ...] = (2, 5, 8, 11)
-    sides: tuple[int, ...] = (448, 896)
+    sides: tuple[int, ...] = ()
+    pixels: int = 0
+    readouts: tuple[str, ...] = ("tokens", "pixel")
+    pixel_steps: int = 300
+    conv_steps: int = 200
+    most_classes: int = 16
+    copies: int = -1
 
     @classmethod
     def preset(cls, name: Preset) -> Self:
-        """`fast`: one pass at 448 and nothing to choose; else the working size is chosen from 448 and 896."""
-        return cls(sides=(448,)) if name == "fast" else cls()
+        """`fast`: one pass at 448, closed form only; `best`: the convolutional read-out too, minutes of fitting."""
+        return {"fast": cls(sides=(448,), readouts=("tokens",)), "default": cls(), "best": cls(readouts=READOUTS)}[name]
 
 
 class Analogy(Method):
@@ -58,48 +76,97 @@ class Analogy(Method):
     Settings = AnalogySettings
     settings: AnalogySettings
 
+    def settled(self, support: Support) -> Self:
+        """With working sizes and the size of the picture from the size of the labelled parts, unless they were given."""
+        scale = working_scale(support)
+        sides, pixels = self.settings.sides or scale.sides, self.settings.pixels or scale.pixels
+        few = bool(support.targets) and len(support) <= _FEW
+        copies = self.settings.copies if self.settings.copies >= 0 else _COPIES * few
+        return type(self)(dataclasses.replace(self.settings, sides=sides, pixels=pixels, copies=copies))
+
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
-        """Four layers at every working size to choose from; with a memory, at the chosen one."""
-        sides = self.settings.sides if memory is None else (memory.facts["side"],)
-        return tuple(FeatureSpec(layers=self.settings.layers, side=side) for side in sides)
+        """Four layers at every working size to choose from, with the picture; with a memory what the choice needs."""
+        sides = self.settings.sides or (448, 896)
+        if memory is None:
+            pictures = bool({"pixel", "conv"} & set(self.settings.readouts))
+        else:
+            sides, pictures = tuple(memory.facts["sides"]), bool(memory.facts["pictures"])
+        pixels = (self.settings.pixels or 512) if pictures else 0
+        found = [FeatureSpec(layers=self.settings.layers, side=side, tile=TILE, pixels=pixels if place == 0 else 0) for place, side in enumerate(sides)]
+        copies = range(1, self.settings.copies + 1) if memory is None else ()
+        return (*found, *(FeatureSpec(layers=self.settings.layers, side=sides[0], tile=TILE, copy=copy) for copy in copies))
 
     def learn(self, support: Support, features: Features) -> Memory:
-        """Coefficients of classes and targets, and what left-out prediction chose and found."""
+        """What was fitted, what left-out prediction chose, and what it found."""
+        places = sorted(range(len(support)), key=lambda place: (support.examples[place].digest, support.examples[place].name))
+        support = support.subset(places)
+        features = {spec: [items[place] for place in places] for spec, items in features.items()}
         whole = image_folds(support)
         tensors: dict[str, Tensor] = {}
-        facts: dict[str, Any] = {"side": self.settings.sides[0], "left_out": {}, "links": {}}
+        own = {spec: items for spec, items in features.items() if not spec.copy}
+        sides = [spec.side for spec in own]
+        facts: dict[str, Any] = {"side": sides[0], "sides": sides[:1], "pictures": False, "left_out": {}, "links": {}, "settled": _settled(support, sides)}
         if support.classes.names:
-            side, readout = self._choose(support, features, whole)
-            labels = patch_labels(support, features[side])
-            tensors["coefficients"] = readout.coefficients
-            tensors["seen"] = torch.cat([item.shares * item.weight[:, None] for item in labels]).sum(0) > 0
-            tensors["presence"] = _presence(support, readout, features[side])
-            facts |= {"side": side.side, "strength": readout.strength, "offset": readout.offset, "sharpness": readout.sharpness}
-            facts["left_out"] |= _report(support, readout, whole)
-        for name in support.targets:
-            side = self._spec(facts["side"])
-            folds = [patch_folds(item.grid, fold) for item, fold in zip(features[side], whole, strict=True)]
-            values = fit_values(value_rows(support, features[side], name), folds)
-            tensors[f"dense.{name}"], tensors[f"dense.{name}.folds"] = values.coefficients, values.folds
-            facts["links"][name] = values.link
-            facts["left_out"][name] = {"error": round(values.error, 4), "link": values.link, "strength": values.strength, "spread": values.spread}
+            self._learn_classes(support, own, whole, tensors, facts)
+        if support.targets:
+            self._learn_targets(support, features, whole, tensors, facts)
         return Memory(tensors, facts)
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
-        """Logits and dense components on the grid of patches."""
-        return [self._answer(item, memory) for item in features[self._spec(memory.facts["side"])]]
+        """Logits on the grid of patches or at the size of the picture, dense components on the grid of patches."""
+        wishes = self.wants(memory)
+        return [self._answer({spec.side: features[spec][place] for spec in wishes}, memory) for place in range(len(queries))]
 
-    def _answer(self, item: ImageFeatures, memory: Memory) -> RawPrediction:
-        facts, tokens = memory.facts, item.joined()
+    def _learn_classes(self, support: Support, features: Features, whole: Sequence[int | None], tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Add what was learned of the classes to tensors and facts."""
+        names = list(support.classes.names.values())
+        order = [0, *sorted(range(1, len(names) + 1), key=lambda place: names[place - 1])]
+        masks = any(example.labels.label_map is not None for example in support.examples)
+        steps = {"pixel": self.settings.pixel_steps, "conv": self.settings.conv_steps}
+        wanted = [name for name in steps if name in self.settings.readouts and masks and len(names) <= self.settings.most_classes]
+        learned = learn_classes(support, features, whole, order, {name: steps[name] for name in wanted}, forced="tokens" not in self.settings.readouts)
+        pictures = any(name in learned.fitted for name in learned.chosen.parts)
+        used = [name for name in learned.tokens if pictures or name in learned.chosen.parts]
+        for name in used:
+            tensors |= {f"{name}.{key}": tensor for key, tensor in learned.tokens[name].tensors().items()}
+        for name, fit in learned.fitted.items():
+            if name in learned.chosen.parts:
+                tensors |= {f"{name}.{key}": tensor for key, tensor in fit.tensors.items()}
+        tensors["seen"] = torch.stack([fit.seen for fit in learned.tokens.values()]).any(0)
+        first = next(items for spec, items in features.items() if f"tokens {spec.side}" == used[0])
+        tensors["scenes"] = torch.stack([presence.scene_vector(item.joined(), item.tokens.shape[2]) for item in first])
+        tensors["presence"], facts["calibration"] = _presence(support, learned, tensors["scenes"])
+        sides = [int(name.split()[1]) for name in used]
+        facts |= {"side": sides[-1], "sides": sides, "pictures": pictures, "order": order, "parts": dict(learned.chosen.parts)}
+        facts |= {"offset": learned.verdict.offset, "sharpness": learned.sharpness, "strengths": learned.strengths}
+        facts["choice"] = _choice(learned)
+        facts["left_out"] |= _report(support, learned, whole)
+
+    def _learn_targets(self, support: Support, features: Features, whole: Sequence[int | None], tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Add what was learned of dense targets to tensors and facts; copies of an example are left out with it."""
+        groups = [items for spec, items in features.items() if spec.side == facts["side"]]
+        items = [item for group in groups for item in group]
+        folds = [patch_folds(item.grid, fold) for item, fold in zip(items, list(whole) * len(groups), strict=True)]
+        repeated = support.subset(list(range(len(support))) * len(groups))
+        for name in support.targets:
+            values = fit_values(value_rows(repeated, items, name), folds)
+            tensors[f"dense.{name}"], tensors[f"dense.{name}.folds"] = values.coefficients, values.folds
+            facts["links"][name] = values.link
+            facts["left_out"][name] = {"error": round(values.error, 4), "link": values.link, "strength": values.strength, "spread": values.spread}
+
+    def _answer(self, items: Mapping[int, ImageFeatures], memory: Memory) -> RawPrediction:
+        facts, item = memory.facts, items[memory.facts["side"]]
+        tokens = item.joined()
         dense = {name: as_grid(apply_ridge(tokens, memory.tensors[f"dense.{name}"]), item.grid) for name in facts["links"]}
         confidence = min((self._trust(name, tokens, memory) for name in facts["links"]), default=1.0)
-        if "coefficients" not in memory.tensors:
+        if "parts" not in facts:
             return answer(None, item.grid, dense=dense, links=facts["links"], confidence=confidence)
-        logits = facts["sharpness"] * shifted(apply_ridge(tokens, memory.tensors["coefficients"]), facts["offset"])
-        logits = torch.where(memory.tensors["seen"], logits, -torch.inf)
-        slope, middle = memory.tensors["presence"].unbind(1)
-        presence = torch.sigmoid(slope * (peak(torch.softmax(logits, dim=1).T)[1:] - middle))
-        return answer(logits, item.grid, presence=presence, dense=dense, links=facts["links"], confidence=confidence)
+        maps = _class_answers(items, memory)
+        logits = facts["sharpness"] * shifted(maps, facts["offset"])
+        logits = torch.where(memory.tensors["seen"][:, None, None], logits, -torch.inf)
+        rows = logits.flatten(1).T
+        here = presence_of(torch.softmax(rows, dim=1).T, items, memory)
+        return answer(rows, (logits.shape[1], logits.shape[2]), presence=here, dense=dense, links=facts["links"], confidence=confidence)
 
     @staticmethod
     def _trust(name: str, tokens: Tensor, memory: Memory) -> float:
@@ -108,45 +175,69 @@ class Analogy(Method):
         apart = disagreement(tokens, memory.tensors[f"dense.{name}.folds"]) / max(facts["spread"], 1e-9)
         return float(max(0.0, 1.0 - facts["error"] * max(apart, 0.1)))
 
-    def _spec(self, side: int) -> FeatureSpec:
-        return FeatureSpec(layers=self.settings.layers, side=side)
 
-    def _choose(self, support: Support, features: Features, whole: Sequence[int | None]) -> tuple[FeatureSpec, Readout]:
-        """The working size with the best left-out IoU, the smallest within noise, and its read-out."""
-        finest = features[self._spec(max(self.settings.sides))]
-        truth = patch_labels(support, finest)
-        require_some(truth)
-        judges = [Judge(labels, patch_folds(item.grid, fold), item.grid) for labels, item, fold in zip(truth, finest, whole, strict=True)]
-        chosen: tuple[FeatureSpec, Readout] | None = None
-        for side in sorted(self.settings.sides):
-            spec = self._spec(side)
-            folds = [patch_folds(item.grid, fold) for item, fold in zip(features[spec], whole, strict=True)]
-            readout = fit_readout(features[spec], patch_labels(support, features[spec]), folds, judges)
-            if chosen is None or readout.score > chosen[1].score + _WORTH:
-                chosen = (spec, readout)
-        if chosen is None:
-            raise AssertionError("no working size was tried")
-        return chosen
+def _class_answers(items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor:
+    """The answers (C, h, w) of the chosen read-outs, averaged on the finest grid among them."""
+    facts = memory.facts
+    maps = {}
+    for side, item in items.items():
+        fit = TokenFit.of(_under(memory, f"tokens {side}."))
+        maps[f"tokens {side}"] = token_answers(item.joined(), fit).T.reshape(-1, *item.grid)
+    if facts["pictures"]:
+        scene = scene_of(next(iter(items.values())), list(maps.values()), facts["order"])
+        back = torch.argsort(torch.tensor(facts["order"]))
+        for name in facts["parts"]:
+            if name not in maps:
+                maps[name] = fitted_answers(name, scene, _under(memory, f"{name}."))[back]
+    parts = {name: maps[name] for name in facts["parts"]}
+    finest = max((tuple(part.shape[1:]) for part in parts.values()), key=lambda grid: grid[0] * grid[1])
+    return torch.stack([facts["parts"][name] * map_at(part, finest) for name, part in parts.items()]).sum(0)
 
 
-def _presence(support: Support, readout: Readout, features: Sequence[ImageFeatures]) -> Tensor:
-    """Slope and middle (N, 2) of the presence of each class, from its left-out peaks in the support's images."""
-    peaks = torch.stack([peak(torch.softmax(logits, dim=1).T) for logits in readout.logits])
-    found = []
-    for place, number in enumerate(support.classes, start=1):
-        known = [(e, present) for e, example in enumerate(support.examples) if (present := example.labels.present(number)) is not None]
-        indices, truth = torch.tensor([e for e, _ in known], dtype=torch.long), torch.tensor([float(p) for _, p in known])
-        found.append(fit_presence(peaks[indices, place], truth))
-    return torch.tensor(found)
+def presence_of(probabilities: Tensor, items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor:
+    """The probability (N,) that each class is in an image with these probabilities (N+1, P)."""
+    scenes = memory.tensors["scenes"]
+    scene = presence.scene_vector(items[memory.facts["sides"][0]].joined(), scenes.shape[1])
+    scores = presence.score(presence.peaks(probabilities), presence.nearest_example(scene, scenes), memory.tensors["seen"][1:])
+    slope, shift = memory.tensors["presence"].unbind(1)
+    return torch.sigmoid(slope * scores + shift)
 
 
-def _report(support: Support, readout: Readout, whole: Sequence[int | None]) -> dict[str, dict[str, Any]]:
+def _under(memory: Memory, prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in memory.tensors.items() if name.startswith(prefix)}
+
+
+def _settled(support: Support, sides: Sequence[int]) -> dict[str, Any]:
+    return {"sides": list(sides), "because": working_scale(support).because}
+
+
+def _choice(learned: Learned) -> list[dict[str, Any]]:
+    """Every single read-out that was tried, its left-out IoU, and its weight in the answer."""
+    alone = {next(iter(parts)): score for parts, score in learned.candidates if len(parts) == 1}
+    names = [*learned.tokens, *learned.fitted]
+    return [{"readout": name, "left_out": round(alone[name], 4), "weight": round(learned.chosen.parts.get(name, 0.0), 4)} for name in names if name in alone]
+
+
+def _presence(support: Support, learned: Learned, scenes: Tensor) -> tuple[Tensor, dict[str, str]]:
+    """Slope and shift (N, 2) of the presence of each class, from left-out answers to the examples; and what moved each curve, if anything did."""
+    known = [[example.labels.present(number) for number in support.classes] for example in support.examples]
+    present = torch.tensor([[torch.nan if value is None else float(value) for value in row] for row in known])
+    scores = []
+    for place, alike in enumerate(presence.nearest_others(scenes)):
+        probabilities = torch.softmax(learned.sharpness * shifted(learned.chosen.map(place), learned.verdict.offset), dim=0)
+        scores.append(presence.score(presence.peaks(probabilities), float(alike), torch.ones(len(support.classes), dtype=torch.bool)))
+    moved = [presence.adjust(torch.stack(scores)[:, place], present[:, place]) for place in range(len(support.classes))]
+    told = {name: "support" if moved[place] != (1.0, 0.0) else "shipped" for place, name in enumerate(support.classes.names.values())}
+    return torch.tensor(moved), told
+
+
+def _report(support: Support, learned: Learned, whole: Sequence[int | None]) -> dict[str, dict[str, Any]]:
     """For each class its left-out IoU (None if too little of it could be left out), how it was left out, its number of images."""
     found = {}
     for place, (number, name) in enumerate(support.classes.names.items(), start=1):
         shown = support.showing(number)
         if shown:
             by = "images" if any(whole[index] is not None for index in shown) else "blocks"
-            known = not bool(readout.iou[place].isnan()) and float(readout.judged[place]) >= _JUDGED
-            found[name] = {"iou": round(float(readout.iou[place]), 4) if known else None, "by": by, "images": len(shown)}
+            known = not bool(learned.verdict.iou[place].isnan()) and float(learned.judged[place]) >= _JUDGED
+            found[name] = {"iou": round(float(learned.verdict.iou[place]), 4) if known else None, "by": by, "images": len(shown)}
     return found

@@ -27,7 +27,7 @@ TABLE = (
     Listed(
         "analogy",
         "likewise.methods.analogy:Analogy",
-        "ridge regression on patch tokens of four layers, tuned by left-out prediction",
+        "read-outs of patch tokens and of the picture, chosen by left-out prediction",
         "ours; features of Oquab et al. 2023",
     ),
     Listed("ridge", "likewise.methods.ridge:RidgeBaseline", "ridge regression on the last layer's tokens, nothing tuned", "Hoerl and Kennard 1970"),

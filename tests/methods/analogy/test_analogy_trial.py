@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from likewise.methods.analogy.fitting import UNKNOWN
-from likewise.methods.analogy.trial import SHARPNESS, Candidate, Judge, best_sharpness, choose, judged, map_at, mixed, rows_at, shifted
+from likewise.methods.analogy.trial import SHARPNESS, Candidate, Judge, best_sharpness, choose, judged, map_at, rows_at, shifted
 from likewise.methods.prompts import PatchLabels
 
 GRID, COUNT = (5, 7), 4
@@ -37,44 +37,54 @@ def spoiled(truth, cells):
     return changed
 
 
+def only(maps):
+    """A candidate that is one read-out with these maps."""
+    return Candidate({"one": 1.0}, {"one": maps})
+
+
 class TestJudge:
-    @pytest.mark.parametrize("offset", [0.0, 0.2])
-    def test_counts_are_those_of_masks_cell_by_cell(self, offset):
-        rows, known = rows_at(answers(1), GRID), places(2)
-        chosen = [max(range(COUNT), key=lambda c: float(row[c]) + offset * (c > 0)) for row in rows]
-        both, either, area = Judge(GRID, places=known).counts(rows, offset)
-        for c in range(COUNT):
-            truth = [int(k) == c for k in known]
-            found = [own == c and int(k) != UNKNOWN for own, k in zip(chosen, known, strict=True)]
-            assert both[c] == sum(a and b for a, b in zip(truth, found, strict=True))
-            assert either[c] == sum(a or b for a, b in zip(truth, found, strict=True))
-            assert area[c] == sum(truth)
+    @pytest.mark.parametrize("grid", [GRID, (3, 9)])
+    def test_counts_are_those_of_masks_cell_by_cell(self, grid):
+        maps, known, offsets = answers(1, grid), places(2), (0.0, 0.2)
+        for offset, (both, either, area) in zip(offsets, Judge(GRID, places=known).counts(maps, offsets), strict=True):
+            chosen = [max(range(COUNT), key=lambda c: float(row[c]) + offset * (c > 0)) for row in rows_at(maps, GRID)]
+            for c in range(COUNT):
+                truth = [int(k) == c for k in known]
+                found = [own == c and int(k) != UNKNOWN for own, k in zip(chosen, known, strict=True)]
+                assert both[c] == sum(a and b for a, b in zip(truth, found, strict=True))
+                assert either[c] == sum(a or b for a, b in zip(truth, found, strict=True))
+                assert area[c] == sum(truth)
 
     def test_soft_labels_that_are_sure_count_like_hard_ones(self):
-        rows, known = rows_at(answers(3), GRID), places(4)
-        for hard, gentle in zip(Judge(GRID, places=known).counts(rows, 0.1), Judge(GRID, soft=soft(known)).counts(rows, 0.1), strict=True):
+        maps, known = answers(3, (6, 4)), places(4)
+        for hard, gentle in zip(Judge(GRID, places=known).counts(maps, (0.1, 0.3)), Judge(GRID, soft=soft(known)).counts(maps, (0.1, 0.3)), strict=True):
             torch.testing.assert_close(gentle, hard)
 
     def test_soft_labels_count_by_share_and_weight(self):
         labels = PatchLabels(torch.tensor([[0.25, 0.75], [1.0, 0.0]]), torch.tensor([0.5, 1.0]))
-        both, either, area = Judge((1, 2), soft=labels).counts(torch.tensor([[0.0, 1.0], [0.0, 1.0]]), 0.0)
+        ((both, either, area),) = Judge((1, 2), soft=labels).counts(torch.tensor([[[0.0, 0.0]], [[1.0, 1.0]]]), [0.0])
         torch.testing.assert_close(both, torch.tensor([0.0, 0.375]))
         torch.testing.assert_close(area, torch.tensor([1.125, 0.375]))
         torch.testing.assert_close(either, torch.tensor([1.125, 1.5]))
 
-    def test_the_offset_helps_every_class_but_not_against_another(self):
-        row = torch.tensor([[0.5, 0.3, 0.4]])
-        judge = Judge((1, 1), places=torch.tensor([2]))
-        assert judge.counts(row, 0.05)[0].tolist() == [0, 0, 0]
-        assert judge.counts(row, 0.15)[0].tolist() == [0, 0, 1]
+    def test_the_offset_helps_every_class_against_the_background_alone(self):
+        maps = torch.tensor([0.5, 0.3, 0.4])[:, None, None]
+        without, with_it = Judge((1, 1), places=torch.tensor([2])).counts(maps, (0.05, 0.15))
+        assert without[0].tolist() == [0, 0, 0]
+        assert with_it[0].tolist() == [0, 0, 1]
 
-    def test_labels_are_the_same_from_hard_and_from_sure_soft_ones(self):
-        known = places(5)
-        assert torch.equal(Judge(GRID, places=known).labels(), known.reshape(GRID))
-        assert torch.equal(Judge(GRID, soft=soft(known)).labels(), known.reshape(GRID))
+    def test_very_many_pixels_are_judged_by_an_even_sample(self):
+        grid = (300, 700)
+        known, maps = places(4, grid), answers(3, grid)
+        ((both, either, area),) = Judge(grid, places=known).counts(maps, [0.0])
+        chosen, sure = maps.flatten(1).argmax(0), known != UNKNOWN
+        for c in range(COUNT):
+            truth, found = known[sure] == c, chosen[sure] == c
+            assert float(both[c] / either[c]) == pytest.approx(float((truth & found).sum() / (truth | found).sum()), rel=0.1)
+        assert area.sum() < 0.6 * sure.sum()
 
     def test_a_judge_without_labels_says_so(self):
-        for ask in (Judge.labels, lambda judge: judge.counts(torch.rand(35, 3), 0.0), lambda judge: judge.log_loss(torch.rand(35, 3), [1.0])):
+        for ask in (lambda judge: judge.counts(answers(1, count=3), [0.0]), lambda judge: judge.log_loss(torch.rand(35, 3), [1.0])):
             with pytest.raises(ValueError, match="places or soft labels"):
                 ask(Judge(GRID))
 
@@ -88,22 +98,21 @@ class TestJudge:
 
 class TestVerdict:
     def test_scores_pool_the_counts_of_all_examples(self):
-        candidate = Candidate({}, [answers(1), answers(2, (3, 8))])
-        judges = [Judge(GRID, places=places(3)), Judge((3, 8), places=places(4, (3, 8)))]
-        verdict = judged(candidate, judges)
-        pooled = [judge.counts(rows_at(maps, judge.grid), verdict.offset) for maps, judge in zip(candidate.maps, judges, strict=True)]
+        maps, judges = [answers(1), answers(2, (3, 8))], [Judge(GRID, places=places(3)), Judge((3, 8), places=places(4, (3, 8)))]
+        verdict = judged(only(maps), judges)
+        pooled = [judge.counts(own, [verdict.offset])[0] for own, judge in zip(maps, judges, strict=True)]
         iou = (pooled[0][0] + pooled[1][0]) / (pooled[0][1] + pooled[1][1])
         torch.testing.assert_close(verdict.iou, iou)
         assert verdict.score == pytest.approx(float(iou[1:].mean()))
 
     def test_classes_that_nobody_judged_have_no_score_and_do_not_count(self):
         known = places(5, count=3)
-        verdict = judged(Candidate({}, [one_of(known)]), [Judge(GRID, places=known)])
+        verdict = judged(only([one_of(known)]), [Judge(GRID, places=known)])
         assert verdict.iou.isnan().tolist() == [False, False, False, True]
         assert verdict.score == 1
 
     def test_nothing_to_judge_scores_nothing(self):
-        verdict = judged(Candidate({}, [answers(1)]), [Judge(GRID, places=torch.full((35,), UNKNOWN))])
+        verdict = judged(only([answers(1)]), [Judge(GRID, places=torch.full((35,), UNKNOWN))])
         assert (verdict.score, verdict.offset) == (0.0, 0.0)
 
     def faint(self, hidden, below=0.05):
@@ -111,7 +120,7 @@ class TestVerdict:
         truth = torch.arange(1000) % 2
         rows = torch.stack([torch.full((1000,), 0.5), torch.where(truth == 1, 0.6, 0.2)], dim=1)
         rows[torch.nonzero(truth)[:hidden, 0], 1] = 0.5 - below
-        return Candidate({}, [rows.T.reshape(2, 20, 50)]), [Judge((20, 50), places=truth)]
+        return only([rows.T.reshape(2, 20, 50)]), [Judge((20, 50), places=truth)]
 
     def test_an_offset_that_helps_is_found(self):
         verdict = judged(*self.faint(100))
@@ -133,14 +142,14 @@ class TestVerdict:
     def test_the_offset_of_blocks_is_shared_by_the_classes(self):
         known = places(5)
         alone = judged(*self.faint(0), by_blocks=True).offset
-        assert judged(Candidate({}, [one_of(known)]), [Judge(GRID, places=known)], by_blocks=True).offset == pytest.approx(alone / (COUNT - 1))
+        assert judged(only([one_of(known)]), [Judge(GRID, places=known)], by_blocks=True).offset == pytest.approx(alone / (COUNT - 1))
 
 
 class TestChoice:
     truth = places(8, (20, 50), unknown=False)
 
     def candidate(self, wrong):
-        return Candidate({}, [one_of(spoiled(self.truth, wrong), grid=(20, 50))])
+        return only([one_of(spoiled(self.truth, wrong), grid=(20, 50))])
 
     def chosen(self, *wrong, by_blocks=False):
         return choose([self.candidate(cells) for cells in wrong], [Judge((20, 50), places=self.truth)], by_blocks=by_blocks)[0]
@@ -178,24 +187,23 @@ class TestSharpness:
         rows, kept = logits.flatten(1).T, known != UNKNOWN
         losses = [float(torch.nn.functional.cross_entropy(factor * rows[kept], known[kept])) for factor in SHARPNESS]
         expected = SHARPNESS[losses.index(min(losses))]
-        assert best_sharpness(Candidate({}, [maps]), [Judge(GRID, places=known)], 0.1) == expected
+        assert best_sharpness(only([maps]), [Judge(GRID, places=known)], 0.1) == expected
         assert SHARPNESS[0] < expected < SHARPNESS[-1]
 
     def test_answers_that_are_always_right_are_sharpest_and_guesses_are_not(self):
         known = places(3)
         judges = [Judge(GRID, places=known)]
-        assert best_sharpness(Candidate({}, [one_of(known)]), judges, 0.0) == SHARPNESS[-1]
-        assert best_sharpness(Candidate({}, [answers(4)]), judges, 0.0) == SHARPNESS[0]
+        assert best_sharpness(only([one_of(known)]), judges, 0.0) == SHARPNESS[-1]
+        assert best_sharpness(only([answers(4)]), judges, 0.0) == SHARPNESS[0]
 
 
 class TestMaps:
     def test_a_mixture_is_the_weighted_mean_on_the_finest_grid(self):
         coarse, fine = [answers(1, (3, 4)), answers(2, (4, 3))], [answers(3, (6, 9)), answers(4, (8, 5))]
-        found = mixed({"coarse": 0.25, "fine": 0.75}, {"coarse": coarse, "fine": fine, "other": []})
-        assert found.parts == {"coarse": 0.25, "fine": 0.75}
-        for own, small, large in zip(found.maps, coarse, fine, strict=True):
+        candidate = Candidate({"coarse": 0.25, "fine": 0.75}, {"coarse": coarse, "fine": [item.half() for item in fine], "other": []})
+        for place, (small, large) in enumerate(zip(coarse, fine, strict=True)):
             enlarged = torch.nn.functional.interpolate(small[None], large.shape[1:], mode="bilinear", align_corners=False)[0]
-            torch.testing.assert_close(own, 0.25 * enlarged + 0.75 * large)
+            torch.testing.assert_close(candidate.map(place), 0.25 * enlarged + 0.75 * large, atol=1e-3, rtol=0)
 
     def test_shifting_spares_the_background_and_what_was_given(self):
         maps = answers(5)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 UNKNOWN = -1
+_CYCLE = 10  # steps, below which a cycle has no room to rise and fall
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,17 @@ def entropy_and_dice(logits: Tensor, labels: Tensor, weight: Tensor, classes: Te
 
 
 def minimise(parameters: Iterable[Tensor], loss: Callable[[], Tensor], steps: int, rate: float, decay: float) -> None:
-    """Change parameters in place by AdamW under a one-cycle schedule; `loss()` is a new batch's each time."""
+    """Change parameters in place by AdamW under a one-cycle schedule (a constant rate for a handful of steps); `loss()` is a new batch's each time."""
     leaves = list(parameters)
     optimiser = torch.optim.AdamW(leaves, lr=rate, weight_decay=decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.25)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.25) if steps >= _CYCLE else None
     for _ in range(steps):
         optimiser.zero_grad(set_to_none=True)
         loss().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(leaves, 1.0)
         optimiser.step()
-        schedule.step()
+        if schedule is not None:
+            schedule.step()
 
 
 def layer(wide: int, high: int, generator: torch.Generator, *, kernel: int = 0, zero: bool = False) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import Support
 from likewise.methods.analogy.crossfit import CrossFit, cross_fit
 from likewise.methods.analogy.fitting import UNKNOWN, Scene
-from likewise.methods.analogy.folds import FOLDS, patch_folds
-from likewise.methods.analogy.tokens import BLENDS, STRENGTHS, FoldSums, TokenFit, fold_sums, left_out_answers
+from likewise.methods.analogy.folds import FOLDS, image_halves, patch_folds
+from likewise.methods.analogy.tokens import STRENGTHS, FoldSums, TokenFit, blends, fold_sums, left_out_answers
 from likewise.methods.analogy.trial import Candidate, Judge, Verdict, best_sharpness, choose, map_at
 from likewise.methods.analogy.truth import judges_of, pixel_labels, share_judged
 from likewise.methods.prompts import PatchLabels, patch_labels, require_some
@@ -94,7 +94,7 @@ def learn_classes(
         finer = [Candidate({next(iter(fits)): 1.0}, maps)] if forced else finer
         best, verdicts = choose(finer, trial.judges, by_blocks=trial.by_blocks)
         kept, verdict = finer[best], verdicts[best]
-        tried += [(dict(one.parts), judgement.score) for one, judgement in zip(finer[1:], verdicts[1:], strict=True)]
+        tried += [(dict(one.parts), judgement.score) for one, judgement in zip(finer, verdicts, strict=True) if one.parts.keys() - tokens.keys()]
     sharpness = best_sharpness(kept, trial.judges, verdict.offset)
     return Learned(tokens, fits, kept, verdict, share_judged(support, trial.judges, labels[specs[-1]]), sharpness, strengths, tried)
 
@@ -123,7 +123,7 @@ def _fit_side(features: Sequence[ImageFeatures], folds: Sequence[Tensor], sums: 
     candidates, fits = [], []
     for strength in STRENGTHS:
         whole, left = sums.fits(strength)
-        for blend in BLENDS[:1] if trial.by_blocks else BLENDS:
+        for blend in blends(len(features), by_blocks=trial.by_blocks):
             blended = [parts.blend(blend) for parts in left]
             answers = [left_out_answers(item.joined(), fold, blended).T.reshape(-1, *item.grid) for item, fold in zip(features, folds, strict=True)]
             candidates.append(Candidate({"tokens": 1.0}, {"tokens": answers}))
@@ -155,15 +155,16 @@ def _fit_pictures(
     """Every fitted read-out, cross-fitted on the support's pictures; maps have the classes in the support's order."""
     scenes, halves = [], []
     back = torch.argsort(torch.tensor(order))
-    for place, (item, example, fold) in enumerate(zip(features, trial.support.examples, trial.whole, strict=True)):
+    dealt = image_halves(trial.support, trial.whole)
+    for place, (item, example) in enumerate(zip(features, trial.support.examples, strict=True)):
         if item.pixels is None:
             raise ValueError("the features carry no picture")
         grid = (item.pixels.shape[1], item.pixels.shape[2])
         labels = pixel_labels(example, trial.support, grid, (item.grid, patches[place]))
         canonical = torch.where(labels == UNKNOWN, UNKNOWN, back[labels.clamp_min(0)])
         scenes.append(scene_of(item, [side[place] for side in answers], order, canonical))
-        parts = patch_folds(grid, fold).reshape(grid)
-        halves.append(parts % 2 if fold is not None else parts // 2)
+        half = dealt[place]
+        halves.append(patch_folds(grid, None).reshape(grid) // 2 if half is None else torch.full(grid, half))
     found = {}
     for name, count in steps.items():
         fit = cross_fit(name, scenes, halves, len(order), steps=count, relight=trial.by_blocks)

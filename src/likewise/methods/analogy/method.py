@@ -32,6 +32,7 @@ from likewise.methods.analogy.learning import Learned, learn_classes, scene_of
 from likewise.methods.analogy.scale import TILE, working_scale
 from likewise.methods.analogy.tokens import TokenFit, token_answers
 from likewise.methods.analogy.trial import map_at, shifted
+from likewise.methods.analogy.truth import has_pixels
 from likewise.methods.analogy.values import disagreement, fit_values
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
 from likewise.methods.dense import as_grid, value_rows
@@ -79,7 +80,7 @@ class Analogy(Method):
     def settled(self, support: Support) -> Self:
         """With working sizes and the size of the picture from the size of the labelled parts, unless they were given."""
         scale = working_scale(support)
-        sides, pixels = self.settings.sides or scale.sides, self.settings.pixels or scale.pixels
+        sides, pixels = tuple(sorted(set(self.settings.sides))) or scale.sides, self.settings.pixels or scale.pixels
         few = bool(support.targets) and len(support) <= _FEW
         copies = self.settings.copies if self.settings.copies >= 0 else _COPIES * few
         return type(self)(dataclasses.replace(self.settings, sides=sides, pixels=pixels, copies=copies))
@@ -110,7 +111,7 @@ class Analogy(Method):
             self._learn_classes(support, own, whole, tensors, facts)
         if support.targets:
             self._learn_targets(support, features, whole, tensors, facts)
-        return Memory(tensors, facts)
+        return Memory({name: tensor.contiguous() for name, tensor in tensors.items()}, facts)
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Logits on the grid of patches or at the size of the picture, dense components on the grid of patches."""
@@ -121,7 +122,7 @@ class Analogy(Method):
         """Add what was learned of the classes to tensors and facts."""
         names = list(support.classes.names.values())
         order = [0, *sorted(range(1, len(names) + 1), key=lambda place: names[place - 1])]
-        masks = any(example.labels.label_map is not None for example in support.examples)
+        masks = any(has_pixels(example) for example in support.examples)
         steps = {"pixel": self.settings.pixel_steps, "conv": self.settings.conv_steps}
         wanted = [name for name in steps if name in self.settings.readouts and masks and len(names) <= self.settings.most_classes]
         learned = learn_classes(support, features, whole, order, {name: steps[name] for name in wanted}, forced="tokens" not in self.settings.readouts)

@@ -50,16 +50,23 @@ def pixel_labels(example: LabelledImage, support: Support, grid: tuple[int, int]
     labels = example.labels
     if labels.label_map is None:
         return torch.full(grid, UNKNOWN)
-    nearest = cv2.resize(labels.label_map, (grid[1], grid[0]), interpolation=cv2.INTER_NEAREST)
+    nearest = cv2.resize(labels.label_map, (grid[1], grid[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     places = np.full(grid, UNKNOWN, np.int64)
     if labels.unlabelled == "background":
         places[nearest == 0] = 0
     elif patches is not None:
         likely = ((patches[1].shares[:, 0] > 0.5) & (patches[1].weight > 0)).reshape(patches[0]).numpy().astype(np.uint8)
-        places[(nearest == 0) & (cv2.resize(likely, (grid[1], grid[0]), interpolation=cv2.INTER_NEAREST) > 0)] = 0
+        places[(nearest == 0) & (cv2.resize(likely, (grid[1], grid[0]), interpolation=cv2.INTER_NEAREST_EXACT) > 0)] = 0
     for place, number in enumerate(support.classes.numbers, start=1):
         places[nearest == number] = place
     return torch.from_numpy(places)
+
+
+def has_pixels(example: LabelledImage) -> bool:
+    """Whether a pixel of the example is labelled as what it is: a class, or background where unlabelled means that."""
+    labels = example.labels
+    least = 1 if labels.unlabelled == "unknown" else 0
+    return labels.label_map is not None and bool((labels.label_map >= least).any())
 
 
 def share_judged(support: Support, judges: Sequence[Judge], labels: Sequence[PatchLabels]) -> Tensor:

@@ -62,7 +62,8 @@ def main() -> None:
     out = parser.parse_args().out
     (out / "images").mkdir(parents=True, exist_ok=True)
     shown = [PICTURES] if (out / "images" / "answers.jpg").exists() else []
-    parts = [HEAD.format(weights=weights()), *accuracy(), *absence(), *confidence(), *hindsight(), *shown, *speed(), *endurance(out / "images")]
+    older = [f"{stale().partition(':')[0]}.\n"] if stale() else []
+    parts = [HEAD.format(weights=weights()), *older, *accuracy(), *absence(), *confidence(), *hindsight(), *shown, *speed(), *endurance(out / "images")]
     (out / "benchmarks.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     if word := stale():
         print(word, file=sys.stderr)

@@ -8,7 +8,7 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import Example, Support, Target
 from likewise.errors import LikewiseError, UsageError
 from likewise.methods import available, method_class
-from likewise.methods.analogy.folds import FOLDS, image_folds, image_halves, patch_folds
+from likewise.methods.analogy.folds import FOLDS, image_folds, patch_folds
 from likewise.methods.base import Query
 from likewise.methods.registry import Listed
 
@@ -114,16 +114,6 @@ class TestFolds:
         one, two = image_folds(self.support((1,), (1,)))
         assert None not in (one, two)
         assert one != two
-
-    @pytest.mark.parametrize("shown", [[(1,), (2,), (1,), (2,)], [(1,), (2,), (2,), (1,), ()], [(1, 2), (1,), (2, 3), (3,), (4,)]])
-    def test_classes_of_several_images_are_shown_by_both_halves(self, shown):
-        support = self.support(*shown)
-        folds = image_folds(support)
-        halves = image_halves(support, folds)
-        assert [half is None for half in halves] == [fold is None for fold in folds]
-        for number in (1, 2, 3):
-            own = {half for half, numbers in zip(halves, shown, strict=True) if number in numbers}
-            assert own in ({0, 1}, set())
 
     def test_blocks_cover_every_patch_and_use_every_fold(self):
         folds = patch_folds((9, 13), None)

@@ -1,4 +1,4 @@
-"""Cross-fitting: what is left out is answered by what was fitted on the other half, and by nothing that saw it."""
+"""Cross-fitting: what is left out is answered by what was fitted without it, and by nothing that saw it."""
 
 import pytest
 import torch
@@ -29,17 +29,17 @@ def scene(seed, bright=1, dark=0):
     return Scene((picture + 0.03 * torch.randn(3, *SIZE, generator=generator)).clamp(0, 1), torch.zeros(LAYERS, *SIZE), labels)
 
 
-def whole(half):
-    return torch.full(SIZE, half)
+def whole(fold):
+    return torch.full(SIZE, fold)
 
 
 def rows_apart():
-    """Halves (h, w) of one picture: the upper and the lower rows."""
+    """Folds (h, w) of one picture: the upper and the lower rows."""
     return (torch.arange(SIZE[0]) >= 20).long()[:, None].expand(SIZE)
 
 
-def fit(kind, scenes, halves, *, relight=False, steps=None):
-    return cross_fit(kind, scenes, halves, COUNT, steps=steps or STEPS[kind], relight=relight)
+def fit(kind, scenes, folds, *, relight=False, steps=None):
+    return cross_fit(kind, scenes, folds, COUNT, steps=steps or STEPS[kind], relight=relight)
 
 
 @pytest.mark.parametrize("kind", FITS)
@@ -59,7 +59,7 @@ def test_halves_of_one_image_that_disagree_are_each_answered_with_the_labels_of_
     assert (found.argmax(0) == expected).float().mean() > 0.95
 
 
-def test_answers_are_probabilities_and_classes_unseen_by_the_other_half_have_none():
+def test_answers_are_probabilities_and_classes_unseen_by_the_other_fold_have_none():
     found = fit("pixel", [scene(1, bright=1), scene(2, bright=2)], [whole(0), whole(1)])
     for maps in found.maps:
         assert maps.shape == (COUNT, *SIZE)
@@ -107,3 +107,10 @@ def test_the_global_random_state_is_untouched():
     before = torch.get_rng_state()
     fit("pixel", [scene(1)], [rows_apart()], relight=True, steps=2)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_of_four_folds_each_is_answered_by_what_saw_the_three_others():
+    scenes = [scene(seed, bright=bright) for seed, bright in ((1, 1), (2, 1), (3, 1), (4, 2))]
+    maps = fit("pixel", scenes, [whole(fold) for fold in (0, 1, 2, 3)], steps=20).maps
+    assert (maps[3][2] == 0).all()
+    assert all((found[2] > 0).any() for found in maps[:3])

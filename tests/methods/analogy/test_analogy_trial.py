@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from likewise.methods.analogy.fitting import UNKNOWN
-from likewise.methods.analogy.trial import SHARPNESS, Candidate, Judge, best_sharpness, choose, judged, map_at, rows_at, shifted
+from likewise.methods.analogy.trial import SHARPNESS, Candidate, Judge, best_sharpness, choose, judged, map_at, mixed, rows_at, shifted
 from likewise.methods.prompts import PatchLabels
 
 GRID, COUNT = (5, 7), 4
@@ -132,6 +132,16 @@ class TestVerdict:
         assert verdict.offset == 0
         assert verdict.score == pytest.approx(496 / 500)
 
+    def test_an_offset_that_one_strange_image_asks_for_is_not_taken_when_it_spoils_the_usual_ones(self):
+        candidate, (judge,) = self.faint(500)
+        strange = candidate.map(0)
+        usual = strange.clone()
+        usual[1] = torch.where(torch.arange(1000).reshape(20, 50) % 2 == 1, 0.9, 0.48)
+        alone = judged(Candidate({"one": 1.0}, {"one": [strange]}), [judge])
+        assert (alone.offset, alone.score) == (0.06, 1)
+        three = Candidate({"one": 1.0}, {"one": [strange, usual, usual]})
+        assert judged(three, [judge] * 3).offset == 0
+
     def test_blocks_of_one_image_start_from_an_offset_and_ask_more_of_another(self):
         usual = judged(*self.faint(0), by_blocks=True).offset
         assert usual > 0
@@ -176,6 +186,27 @@ class TestChoice:
     def test_every_candidate_gets_a_verdict(self):
         _, verdicts = choose([self.candidate(40), self.candidate(0)], [Judge((20, 50), places=self.truth)], by_blocks=True)
         assert verdicts[0].score < verdicts[1].score == 1
+
+
+class TestMixture:
+    def test_near_equals_share_the_answer_and_one_far_behind_has_no_say(self):
+        weights = mixed({"a": 0.60, "b": 0.62, "c": 0.2}, by_blocks=False)
+        assert list(weights) == ["a", "b"]
+        assert 0.4 < weights["a"] < 0.5 < weights["b"]
+        assert sum(weights.values()) == pytest.approx(1)
+
+    def test_scores_far_apart_leave_the_best_alone(self):
+        assert mixed({"a": 0.1, "b": 0.9}, by_blocks=False) == {"b": 1.0}
+
+    def test_blocks_of_one_image_favour_the_coarser_of_equals(self):
+        scores = {"coarse": 0.5, "fine": 0.5}
+        assert mixed(scores, by_blocks=False) == pytest.approx({"coarse": 0.5, "fine": 0.5})
+        assert mixed(scores, by_blocks=True)["coarse"] > 0.75
+
+    def test_blocks_that_are_nearly_all_right_leave_the_coarsest_alone(self):
+        scores = {"coarse": 0.93, "fine": 0.99}
+        assert mixed(scores, by_blocks=True) == {"coarse": 1.0}
+        assert mixed(scores, by_blocks=False)["fine"] > 0.5
 
 
 class TestSharpness:

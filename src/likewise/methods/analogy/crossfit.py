@@ -1,4 +1,4 @@
-"""Cross-fitting: a read-out is fitted on each half of the support to answer for the other, then on all of it for queries."""
+"""Cross-fitting: a read-out is fitted without each fold of the support to answer for it, then on all of it for queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ FITS: dict[str, tuple[Callable[..., dict[str, Tensor]], Callable[[Scene, Kept], 
     "pixel": (fit_pixel, apply_pixel),
     "conv": (fit_conv, apply_conv),
 }
-HALVES = 2
 
 
 @dataclass(frozen=True)
@@ -29,20 +28,24 @@ class CrossFit:
     maps: list[Tensor]
 
 
-def cross_fit(kind: str, scenes: Sequence[Scene], halves: Sequence[Tensor], count: int, *, steps: int, relight: bool) -> CrossFit:
+def cross_fit(kind: str, scenes: Sequence[Scene], folds: Sequence[Tensor], count: int, *, steps: int, relight: bool) -> CrossFit:
     """A read-out of a kind (`pixel`, `conv`) for `count` classes.
 
-    halves: for each scene the half (h, w), 0 or 1, that each pixel belongs to; relight: ask about left-out pixels
-    under another light, for halves of the same photograph, which would flatter what goes by colour.
+    folds: for each scene the fold (h, w) in which each pixel is left out, the same as for the tokens: with fewer,
+    read-outs are judged by fits on too little of a varied support; relight: ask about left-out pixels under another
+    light, for folds of the same photograph, which would flatter what goes by colour.
     """
-    left = [_fitted(kind, [scene.only(halves[place] != half) for place, scene in enumerate(scenes)], count, steps) for half in range(HALVES)]
     whole = _fitted(kind, scenes, count, steps)
-    generator = torch.Generator().manual_seed(HALVES)
+    present = sorted({place for fold in folds for place in torch.unique(fold).tolist()})
+    left = {place: _fitted(kind, [scene.only(fold != place) for scene, fold in zip(scenes, folds, strict=True)], count, steps) for place in present}
+    generator = torch.Generator().manual_seed(len(present))
     maps = []
-    for scene, half in zip(scenes, halves, strict=True):
+    for scene, fold in zip(scenes, folds, strict=True):
         asked = Scene(relit(scene.picture[None], generator)[0], scene.answers, scene.labels) if relight else scene
-        own = {place: fitted_answers(kind, asked, left[place] or whole) for place in torch.unique(half).tolist()}
-        maps.append(torch.where(half == 0, own.get(0, scene.picture[:1]), own.get(1, scene.picture[:1])))
+        found = scene.picture.new_zeros(count, *fold.shape)
+        for place in torch.unique(fold).tolist():
+            found = torch.where(fold == place, fitted_answers(kind, asked, left[place] or whole), found)
+        maps.append(found)
     return CrossFit(whole, maps)
 
 

@@ -36,17 +36,6 @@ def image_folds(support: Support) -> list[int | None]:
     return found
 
 
-def image_halves(support: Support, whole: Sequence[int | None]) -> list[int | None]:
-    """For each example that is left out whole (its fold is not None) the half, 0 or 1, so that each half shows what it can of every class."""
-    shown = [_shown(support, index) for index in range(len(support))]
-    members: list[list[int]] = [[], []]
-    for index, fold in enumerate(whole):
-        if fold is not None:
-            half = min((0, 1), key=lambda half: (_overlap(members[half], shown, shown[index]), len(members[half]), half))
-            members[half].append(index)
-    return [next((half for half in (0, 1) if index in members[half]), None) for index in range(len(support))]
-
-
 def patch_folds(grid: tuple[int, int], image_fold: int | None) -> Tensor:
     """The fold (P,) of each patch of an image: one for all, or by blocks such that neighbours differ."""
     height, width = grid

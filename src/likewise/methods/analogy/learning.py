@@ -12,9 +12,9 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import Support
 from likewise.methods.analogy.crossfit import CrossFit, cross_fit
 from likewise.methods.analogy.fitting import UNKNOWN, Scene
-from likewise.methods.analogy.folds import FOLDS, image_halves, patch_folds
+from likewise.methods.analogy.folds import FOLDS, patch_folds
 from likewise.methods.analogy.tokens import STRENGTHS, FoldSums, TokenFit, blends, fold_sums, left_out_answers
-from likewise.methods.analogy.trial import Candidate, Judge, Verdict, best_sharpness, choose, map_at
+from likewise.methods.analogy.trial import Candidate, Judge, Verdict, best_sharpness, choose, judged, map_at, mixed
 from likewise.methods.analogy.truth import judges_of, pixel_labels, share_judged
 from likewise.methods.prompts import PatchLabels, patch_labels, require_some
 
@@ -23,8 +23,8 @@ from likewise.methods.prompts import PatchLabels, patch_labels, require_some
 class Learned:
     """What was learned of the classes.
 
-    tokens: a fit for each working size by name; fitted: cross-fitted read-outs by name; parts: weights of the names
-    in the answer; candidates: every answer that was tried with its left-out score.
+    tokens: a fit for each working size by name; fitted: cross-fitted read-outs by name; chosen: the answer, of read-outs by
+    their weights, with its verdict; alone: the left-out score of each read-out by name.
     """
 
     tokens: dict[str, TokenFit]
@@ -34,7 +34,7 @@ class Learned:
     judged: Tensor
     sharpness: float
     strengths: dict[str, float]
-    candidates: list[tuple[dict[str, float], float]]
+    alone: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -80,23 +80,16 @@ def learn_classes(
         name = f"tokens {spec.side}"
         side = _fit_side(features[spec], folds[spec], sums[spec], trial)
         tokens[name], strengths[name], maps[name] = side.fit, side.strength, side.maps
-    coarse = [Candidate({name: 1.0}, maps) for name in tokens]
-    if len(tokens) > 1:
-        coarse.append(Candidate(dict.fromkeys(tokens, 1 / len(tokens)), maps))
-    best, verdicts = choose(coarse, trial.judges, by_blocks=trial.by_blocks)
-    kept, verdict = coarse[best], verdicts[best]
-    tried = [(dict(one.parts), judgement.score) for one, judgement in zip(coarse, verdicts, strict=True)]
     fits: dict[str, CrossFit] = {}
     if fitted:
         fits = _fit_pictures(trial, features[specs[0]], labels[specs[0]], [maps[name] for name in tokens], order, fitted)
         maps |= {name: fit.maps for name, fit in fits.items()}
-        finer = [kept, *(Candidate(parts, maps) for parts in _mixtures(dict(kept.parts), list(fits)))]
-        finer = [Candidate({next(iter(fits)): 1.0}, maps)] if forced else finer
-        best, verdicts = choose(finer, trial.judges, by_blocks=trial.by_blocks)
-        kept, verdict = finer[best], verdicts[best]
-        tried += [(dict(one.parts), judgement.score) for one, judgement in zip(finer, verdicts, strict=True) if one.parts.keys() - tokens.keys()]
+    names = list(fits)[:1] if forced and fits else [*tokens, *fits]
+    alone = {name: judged(Candidate({name: 1.0}, maps), trial.judges, by_blocks=trial.by_blocks).score for name in names}
+    kept = Candidate(mixed(alone, by_blocks=trial.by_blocks), maps)
+    verdict = judged(kept, trial.judges, by_blocks=trial.by_blocks)
     sharpness = best_sharpness(kept, trial.judges, verdict.offset)
-    return Learned(tokens, fits, kept, verdict, share_judged(support, trial.judges, labels[specs[-1]]), sharpness, strengths, tried)
+    return Learned(tokens, fits, kept, verdict, share_judged(support, trial.judges, labels[specs[-1]]), sharpness, strengths, alone)
 
 
 def scene_of(item: ImageFeatures, answers: Sequence[Tensor], order: Sequence[int], labels: Tensor | None = None) -> Scene:
@@ -133,17 +126,6 @@ def _fit_side(features: Sequence[ImageFeatures], folds: Sequence[Tensor], sums: 
     return _Side(fit, strength, list(candidates[best].maps["tokens"]))
 
 
-def _mixtures(tokens: Mapping[str, float], names: Sequence[str]) -> list[dict[str, float]]:
-    """Mixtures to try from the coarsest to the finest: each fitted read-out beside the tokens, alone, and all of them."""
-
-    def blend(*parts: Mapping[str, float]) -> dict[str, float]:
-        return {name: weight / len(parts) for part in parts for name, weight in part.items()}
-
-    single = [{name: 1.0} for name in names]
-    found = [mixture for one in single for mixture in (blend(tokens, one), one)]
-    return found + ([blend(tokens, *single), blend(*single)] if len(single) > 1 else [])
-
-
 def _fit_pictures(
     trial: Trial,
     features: Sequence[ImageFeatures],
@@ -153,9 +135,8 @@ def _fit_pictures(
     steps: Mapping[str, int],
 ) -> dict[str, CrossFit]:
     """Every fitted read-out, cross-fitted on the support's pictures; maps have the classes in the support's order."""
-    scenes, halves = [], []
+    scenes, folds = [], []
     back = torch.argsort(torch.tensor(order))
-    dealt = image_halves(trial.support, trial.whole)
     for place, (item, example) in enumerate(zip(features, trial.support.examples, strict=True)):
         if item.pixels is None:
             raise ValueError("the features carry no picture")
@@ -163,10 +144,9 @@ def _fit_pictures(
         labels = pixel_labels(example, trial.support, grid, (item.grid, patches[place]))
         canonical = torch.where(labels == UNKNOWN, UNKNOWN, back[labels.clamp_min(0)])
         scenes.append(scene_of(item, [side[place] for side in answers], order, canonical))
-        half = dealt[place]
-        halves.append(patch_folds(grid, None).reshape(grid) // 2 if half is None else torch.full(grid, half))
+        folds.append(patch_folds(grid, trial.whole[place]).reshape(grid))
     found = {}
     for name, count in steps.items():
-        fit = cross_fit(name, scenes, halves, len(order), steps=count, relight=trial.by_blocks)
+        fit = cross_fit(name, scenes, folds, len(order), steps=count, relight=trial.by_blocks)
         found[name] = CrossFit(fit.tensors, [maps[back].half() for maps in fit.maps])  # half precision, since there are as many as examples
     return found

@@ -19,7 +19,7 @@ from likewise.methods.analogy.fitting import UNKNOWN, Scene, class_weight, entro
 HIDDEN = 64
 ROWS = 240_000  # pixels that are drawn in all, so that memory and time do not grow with the examples
 LIGHTS = 4  # under which each scene is seen, its own among them
-_BATCH = 4096
+_BATCH = 2048
 _SCALE = 4.0  # of the tokens' answers (0..1) beside features of deviation 1
 
 

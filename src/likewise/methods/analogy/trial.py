@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,9 +17,12 @@ OFFSETS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4)  # added to every class ag
 SHARPNESS = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 _BLOCKS_OFFSET = 0.1  # shared by the classes, where blocks of one image cannot tell: on the next image answers are fainter
 _OFFSET_WORTH = (0.01, 0.03)  # of left-out IoU that an offset must gain by images and by blocks, since it is tuned on few
-_IMAGES_WORTH = 0.01  # that a finer read-out must gain where whole images are left out
+_IMAGES_WORTH = 0.01  # that a weaker penalty or another blend must gain where whole images are left out
 _BLOCKS_WORTH = 0.02  # and where only blocks of the same image can be
-_SATURATED = 0.9  # left-out blocks of the same image say nothing more above this: the coarser, more semantic answer stays
+_IMAGES_HEAT, _BLOCKS_HEAT = 0.1, 0.03  # left-out IoU by which a read-out must be better to weigh e times as much
+_COARSER = 0.04  # of left-out IoU that blocks of the same image flatter each finer read-out by
+_LEAST = 0.05  # weight below which a read-out is not worth its time
+_SATURATED = 0.9  # left-out blocks of the same image say nothing more above this: the coarsest, most semantic answer stands alone
 _JUDGED = 60_000  # pixels an image by which read-outs and offsets are judged
 _SAMPLE = 20_000  # and by which probabilities are sharpened
 
@@ -39,8 +43,7 @@ class Judge:
         """Intersection, union and area (C,) of answers (C, h, w) for each offset, added to all but the background."""
         rows = map_at(answers, self.grid).flatten(1)
         if self.places is not None:
-            known = self._known()
-            rows, places = rows[:, known], self.places[known]
+            rows, places = rows[:, self._known], self.places[self._known]
         top, first = rows[1:].max(0)
         lead, count = top - rows[0], len(rows)
         found = []
@@ -49,12 +52,13 @@ class Judge:
             found.append(self._soft_counts(chosen, count) if self.places is None else _counts(chosen, places, count))
         return found
 
+    @cached_property
     def _known(self) -> Tensor:
-        """Cells whose class is known, evenly thinned where they are very many."""
+        """Cells whose class is known, in a drawn order, no more than are needed."""
         if self.places is None:
             raise ValueError("a judge needs places or soft labels")
         known = torch.nonzero(self.places != UNKNOWN)[:, 0]
-        return known[:: max(1, len(known) // _JUDGED)]
+        return known[torch.randperm(len(known), generator=torch.Generator().manual_seed(len(known)))[:_JUDGED]]
 
     def _soft_counts(self, chosen: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         if self.soft is None:
@@ -70,8 +74,7 @@ class Judge:
         if self.soft is not None:
             target, weight, rows = self.soft.shares, self.soft.weight, answers
         elif self.places is not None:
-            known = self._known()
-            known = known[:: max(1, len(known) // _SAMPLE)]
+            known = self._known[:_SAMPLE]
             rows, weight = answers[known], torch.ones(len(known))
             target = torch.nn.functional.one_hot(self.places[known], answers.shape[1]).float()
         else:
@@ -106,20 +109,30 @@ class Verdict:
 
 
 def judged(candidate: Candidate, judges: Sequence[Judge], *, by_blocks: bool = False) -> Verdict:
-    """The verdict on a candidate, under the usual offset unless another is clearly better."""
+    """The verdict on a candidate, under the usual offset unless another is clearly better.
+
+    Where whole images were left out, a better offset must serve the median image too: one image unlike all others, in
+    which nothing is found, would ask for an offset that spoils the rest.
+    """
     count = candidate.map(0).shape[0] - 1
     offsets = (_BLOCKS_OFFSET / count if by_blocks else 0.0, *OFFSETS)
     tally = [judge.counts(candidate.map(example), offsets) for example, judge in enumerate(judges)]
-    best: Verdict | None = None
+    best, usual = None, 0.0
     for offset, counted in zip(offsets, zip(*tally, strict=True), strict=True):
-        both, either, area = (torch.stack(column).sum(0) for column in zip(*counted, strict=True))
-        iou = torch.where(area > 0, both / either.clamp_min(1e-9), torch.nan)
+        both, either, area = (torch.stack(column) for column in zip(*counted, strict=True))
+        iou = _iou(both.sum(0), either.sum(0), area.sum(0))
         score = float(iou[1:].nanmean().nan_to_num(0.0))
-        if best is None or score > best.score + _OFFSET_WORTH[by_blocks]:
-            best = Verdict(offset, iou, score)
+        median = float(_iou(both, either, area)[:, 1:].nanmean(1).nanmedian().nan_to_num(0.0))
+        if best is None or (score > best.score + _OFFSET_WORTH[by_blocks] and (by_blocks or median >= usual)):
+            best, usual = Verdict(offset, iou, score), median
     if best is None:
         raise AssertionError("no offset was tried")
     return best
+
+
+def _iou(both: Tensor, either: Tensor, area: Tensor) -> Tensor:
+    """Intersection over union of classes that have an area, NaN of others."""
+    return torch.where(area > 0, both / either.clamp_min(1e-9), torch.nan)
 
 
 def choose(candidates: Sequence[Candidate], judges: Sequence[Judge], *, by_blocks: bool) -> tuple[int, list[Verdict]]:
@@ -136,6 +149,22 @@ def choose(candidates: Sequence[Candidate], judges: Sequence[Judge], *, by_block
         if verdicts[place].score > verdicts[best].score + (_BLOCKS_WORTH if by_blocks else _IMAGES_WORTH):
             best = place
     return best, verdicts
+
+
+def mixed(alone: Mapping[str, float], *, by_blocks: bool) -> dict[str, float]:
+    """The weights of read-outs from their left-out scores, given from the coarsest to the finest.
+
+    A mean by exp(score / heat) rather than the best alone: scores are of few images and read-outs err in different
+    places, so that the mean of near equals is better than each, while one that is far behind has no say.
+    """
+    names, scores = list(alone), torch.tensor(list(alone.values()))
+    if by_blocks and scores[0] >= _SATURATED:
+        return {names[0]: 1.0}
+    raised = scores - _COARSER * torch.arange(len(names)) if by_blocks else scores
+    weights = torch.softmax(raised / (_BLOCKS_HEAT if by_blocks else _IMAGES_HEAT), dim=0)
+    weights = torch.where(weights >= _LEAST, weights, 0.0)
+    weights = weights / weights.sum()
+    return {name: float(weight) for name, weight in zip(names, weights, strict=True) if weight > 0}
 
 
 def best_sharpness(candidate: Candidate, judges: Sequence[Judge], offset: float) -> float:

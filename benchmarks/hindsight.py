@@ -2,7 +2,7 @@
 
     python benchmarks/hindsight.py [--shots 1 5] [--sets NAME ...] [--shard i/n]
 
-Every read-out of `analogy` is forced alone (first draw of each set) and compared with what the default chose by itself.
+Every read-out that the default chooses from is forced alone (first draw of each set) and compared with what the default chose by itself.
 Rows stand in bench/hindsight as those of accuracy.py, the table in bench/hindsight.json. Recovered is pooled over rows as
 sums: (chosen - worst) / (best - worst), and the same from the coarse read-out of tokens instead of the worst.
 """
@@ -16,19 +16,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import likewise.methods.analogy
 from accuracy import OUT, Bench, Variant, arguments_of
 from common import BENCH, Cell, cells, need_shared, semantic_sets, write_json
+from likewise.methods.analogy.method import AnalogySettings
 
 COARSE = "tokens"
 
 
 def readouts() -> tuple[str, ...]:
-    """The read-outs of `analogy` that can be forced."""
-    names = getattr(likewise.methods.analogy, "READOUTS", None)
-    if names is None:
-        sys.exit("likewise.methods.analogy names no READOUTS, so none can be forced: nothing to compare")
-    return tuple(names)
+    """The read-outs that the preset `default` chooses from."""
+    return AnalogySettings.preset("default").readouts
 
 
 def compare(bench: Bench, forced: Bench, cell: Cell, names: Sequence[str]) -> dict[str, Any] | None:

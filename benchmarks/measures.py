@@ -34,6 +34,16 @@ def calibration_error(probabilities: Array, truth: NDArray[np.bool_], weight: Ar
     return float(np.abs(said - seen).sum() / weight.sum())
 
 
+def calibration_bins(said: Array, measured: Array, bins: int) -> list[dict[str, float]]:
+    """Mean of what was said and of what was measured, (n,) in 0..1 each, and the count, of each bin of equal width that holds any."""
+    place = np.minimum((said * bins).astype(np.int64), bins - 1)
+    return [
+        {"from": part / bins, "count": int(own.sum()), "said": float(said[own].mean()), "measured": float(measured[own].mean())}
+        for part in range(bins)
+        if (own := place == part).any()
+    ]
+
+
 def risks(confidence: Array, errors: Array) -> Array:
     """The mean error of the k surest images, for k = 1 .. n: (n,), (n,) -> (n,).
 

@@ -19,9 +19,9 @@ bins; balanced: every class of every set has the same weight. In brackets 95 % i
 
 Left out as *other*, because a class may occur: {overlaps}."""
 RISK = """\
-`python benchmarks/riskcoverage.py`: the error of an image is 1 less the mean IoU of the classes in its truth or answer; risk is the
-mean error of the images that are labelled when the least sure are left out. AURC is the mean risk over all coverages, beside
-that of a perfect order and of a random one."""
+`python benchmarks/riskcoverage.py`: the error of an image is 1 less the mean IoU of the classes in its truth or answer, which is also
+what the confidence estimates; risk is the mean error of the images that are labelled when the least sure are left out. AURC is
+the mean risk over all coverages, beside that of a perfect order and of a random one; gained: the share of what lies between."""
 HINDSIGHT = """\
 `python benchmarks/hindsight.py`: `default` as it chooses left-out on the support, against each read-out alone, first draws, mIoU in
 percent. Recovered, over rows as sums: (chosen - worst) / (best - worst) = {worst}; from `tokens` on: {coarse}; {count} rows."""
@@ -49,20 +49,29 @@ def absence() -> list[str]:
 
 
 def confidence() -> list[str]:
-    """Risk and coverage by set, and on how many the surest half at least halves the error."""
-    table = read_json(BENCH / "riskcoverage.json")
-    if not table:
+    """Risk and coverage pooled over queries, what a confidence stands for, and by set."""
+    record = read_json(BENCH / "riskcoverage.json")
+    if not record or not record["pooled"]:
         return []
-    lines = ["## Confidence", "", RISK, ""]
-    for preset in dict.fromkeys(row["preset"] for row in table):
-        own = [row for row in table if row["preset"] == preset]
-        by_shots = [f"{_halved(own, shots)} ({WORDS[shots]})" for shots in dict.fromkeys(row["shots"] for row in own)]
-        lines.append(f"Labelling only the surest half at least halves the error under `{preset}` on {', '.join(by_shots)}.")
-    lines += ["", *_head(["`default`: set", "shots", "draws", "risk, all", "risk, surest half", "perfect half", "AURC", "perfect", "random", "halved"])]
+    table = record["table"]
+    lines = ["## Confidence", "", RISK, "", *_head(["preset, pooled", "queries", "AURC", "perfect", "random", "gained", "calibration error"])]
+    lines += [_line([f"`{row['preset']}`", str(row["queries"]), *_curve(row), f"{row['calibration_error']:.3f}"]) for row in record["pooled"]]
+    lines.append("")
+    for row in record["pooled"]:
+        own = [found for found in table if found["preset"] == row["preset"]]
+        halved, could = (sum(found[key] for found in own) for key in ("halved", "could_halve"))
+        lines.append(
+            f"Under `{row['preset']}` the surest half at least halves the error on {halved} of {len(own)} (set, shots); a perfect order does on {could}."
+        )
+    lines += ["", "What a confidence stands for:", "", *_head(["preset", "confidence from", "answers", "mean confidence", "mean IoU"])]
+    for row in record["pooled"]:
+        for part in row["reliability"]:
+            lines.append(_line([f"`{row['preset']}`", f"{part['from']:.1f}", str(part["count"]), f"{part['said']:.2f}", f"{part['measured']:.2f}"]))
+    lines += ["", *_head(["`default`: set", "shots", "draws", "risk, all", "surest half", "perfect half", "AURC", "perfect", "random", "gained"])]
     for row in table:
         if row["preset"] == "default":
-            figures = [f"{row[key]:.3f}" for key in ("risk", "risk_half", "risk_half_perfect", "aurc", "aurc_perfect", "aurc_random")]
-            lines.append(_line([row["set"], row["shots"], str(row["draws"]), *figures, "yes" if row["halved"] else "no"]))
+            halves = [f"{row[key]:.3f}" for key in ("risk", "risk_half", "risk_half_perfect")]
+            lines.append(_line([row["set"], row["shots"], str(row["draws"]), *halves, *_curve(row)]))
     return [*lines, ""]
 
 
@@ -111,9 +120,9 @@ def _interval(found: Sequence[float] | None) -> str:
     return f"{found[0]:.3f} [{found[1]:.3f}, {found[2]:.3f}]" if found else ""
 
 
-def _halved(rows: Sequence[Mapping[str, Any]], shots: str) -> str:
-    own = [row["halved"] for row in rows if row["shots"] == shots]
-    return f"{sum(own)} of {len(own)} sets"
+def _curve(row: Mapping[str, Any]) -> list[str]:
+    """AURC, that of a perfect and of a random order, and the share of the gain between them."""
+    return [*(f"{row[key]:.3f}" for key in ("aurc", "aurc_perfect", "aurc_random")), _percent(row["gained"])]
 
 
 def _percent(share: float | None) -> str:

@@ -38,3 +38,12 @@ def test_images_of_the_same_confidence_come_in_no_order(bench):
     curve = bench("measures").risks(sure, errors)
     assert curve == pytest.approx([0.9, 1.4 / 2, 1.9 / 3, 2.4 / 4, 2.5 / 5])
     assert bench("measures").risks(sure[::-1], errors[::-1]) == pytest.approx(curve)
+
+
+def test_bins_of_a_reliability_table_hold_means_and_counts_and_empty_ones_are_left_out(bench):
+    said, measured = np.array([0.05, 0.15, 0.95, 1.0, 0.12]), np.array([0.0, 0.4, 0.8, 0.6, 0.2])
+    found = bench("measures").calibration_bins(said, measured, 10)
+    assert [part["from"] for part in found] == pytest.approx([0.0, 0.1, 0.9])
+    assert [part["count"] for part in found] == [1, 2, 2]
+    assert [part["said"] for part in found] == pytest.approx([0.05, 0.135, 0.975])
+    assert [part["measured"] for part in found] == pytest.approx([0.0, 0.3, 0.7])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from likewise.functional.calibration import dice_confidence, fit_presence, lead, peak, soft_iou
+from likewise.functional.calibration import dice_confidence, fit_presence, gated, lead, nothing_there, peak, soft_iou
 
 
 def test_peak_is_the_mean_of_the_strongest_cells():
@@ -63,3 +63,14 @@ def test_soft_iou_of_hard_labels_is_the_iou():
 def test_the_lead_is_over_the_best_of_the_others():
     found = lead(torch.tensor([[0.5, 0.2], [0.3, 0.7], [0.2, 0.1]]))
     torch.testing.assert_close(found, torch.tensor([[0.2, -0.5], [-0.2, 0.5], [-0.3, -0.6]]))
+
+
+def test_a_class_below_a_half_is_out_and_the_background_never():
+    found = gated(torch.tensor([[0.0, 3.0, 1.0], [0.5, 2.0, 4.0]]), torch.tensor([0.49, 0.5]))
+    assert found.argmax(1).tolist() == [2, 2]
+    assert torch.isinf(found).tolist() == [[False, True, False]] * 2
+
+
+def test_nothing_is_there_if_no_class_is():
+    assert nothing_there(torch.tensor([0.1, 0.2, 0.0])) == pytest.approx(0.72)
+    assert nothing_there(torch.tensor([0.1, 1.0])) == 0

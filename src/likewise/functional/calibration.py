@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+PRESENT_FROM = 0.5  # the probability from which a class is said to be in the image
+
 
 def peak(probabilities: Tensor, share: float = 0.01) -> Tensor:
     """How strongly each class shows itself: the mean of its largest `share` of cells, at least 3.
@@ -57,6 +59,17 @@ def dice_confidence(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     confidence = 2 * both / (probabilities.sum(1) + chosen.sum(1)).clamp_min(1e-12)
     found = chosen.sum(1) > 0
     return torch.where(found, confidence, torch.zeros_like(confidence)), found
+
+
+def gated(logits: Tensor, presence: Tensor) -> Tensor:
+    """Logits (P, N+1) without the classes that are said to be absent, presence (N,) below a half: -inf."""
+    absent = torch.cat([presence.new_zeros(1, dtype=torch.bool), presence < PRESENT_FROM])
+    return logits.masked_fill(absent, -torch.inf)
+
+
+def nothing_there(presence: Tensor) -> float:
+    """The probability that no class is in the image, from that of each (N,) as if they did not depend on each other."""
+    return float((1 - presence).prod())
 
 
 def soft_iou(logits: Tensor, shares: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
-from likewise.functional.calibration import dice_confidence, lead, peak
+from likewise.functional.calibration import dice_confidence, gated, lead, nothing_there, peak
 from likewise.functional.links import Link, link_of
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.dense import ValueRows, as_grid, value_rows
@@ -47,6 +47,7 @@ def answer(
     grid: tuple[int, int],
     *,
     presence: Tensor | None = None,
+    judge: Callable[[Tensor], Tensor] | None = None,
     dense: Mapping[str, Tensor] | None = None,
     links: Mapping[str, Link] | None = None,
     confidence: float = 1.0,
@@ -54,21 +55,23 @@ def answer(
     """A raw prediction from logits (P, N+1) of a grid (h, w) and dense maps (C, h, w).
 
     presence (N,), unless given: whether the class leads all others on the patches where it is strongest, which asks
-    nothing of the scale of the probabilities; confidence is that of the dense answer and is multiplied with the
-    classes' own.
+    nothing of the scale of the probabilities; judge: makes the confidence (N,) of the classes of the Dice scores (N,) that
+    the probabilities expect without the classes that are said to be absent, which itself are the confidence unless given.
+    The confidence of the answer is the mean over the classes found, or the probability that there is none; that of the
+    dense answer, `confidence`, is multiplied with it.
     """
     if logits is None:
         return RawPrediction(None, dense=dense or {}, links=links or {}, confidence=confidence)
     probabilities = torch.softmax(logits.float(), dim=1).T
     if presence is None:
         presence = torch.sigmoid(PRESENCE_SLOPE * peak(lead(probabilities))[1:])
-    by_class, found = dice_confidence(probabilities)
-    things = found.clone()
-    things[0] = False
-    overall = by_class[things].mean() if bool(things.any()) else by_class[0]
+    by_class, found = (part[1:] for part in dice_confidence(torch.softmax(gated(logits.float(), presence), dim=1).T))
+    if judge is not None:
+        by_class = torch.where(found, judge(by_class), 0.0)
+    overall = float(by_class[found].mean()) if bool(found.any()) else nothing_there(presence)
     finite = torch.nan_to_num(logits.float(), neginf=-1e4)
     shaped = finite.T.reshape(-1, *grid)
-    return RawPrediction(shaped, presence, dense or {}, links or {}, float(overall) * confidence, by_class[1:])
+    return RawPrediction(shaped, presence, dense or {}, links or {}, overall * confidence, by_class)
 
 
 @dataclass(frozen=True, kw_only=True)

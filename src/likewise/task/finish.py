@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from likewise.data import ClassTable, Prediction, Target
 from likewise.data.images import ImageSource
 from likewise.data.prediction import Writer
+from likewise.functional.calibration import PRESENT_FROM
 from likewise.functional.links import Link, decode
 from likewise.functional.upsample import argmax_enlarged, enlarge, softmax_enlarged
 from likewise.methods.base import RawPrediction
-
-PRESENT_FROM = 0.5  # the probability from which a class is said to be in the image
 
 
 def finish(

@@ -2,11 +2,11 @@
 
 learn    token read-outs in closed form at one or more working sizes; on top of them a pixel read-out (local features)
          and, under `best`, a convolutional one, fitted on what the tokens say of left-out parts. Whole images are left
-         out where every class stays, blocks of an image that alone shows a class. The left-out answers choose the
-         read-out or their mean, an offset against the background and the sharpness of probabilities; within noise the
-         coarser, more semantic one. Dense targets by ridge regression, under a logarithm where that does better.
-predict  one backbone pass a working size, the chosen read-outs, softmax; presence from where a class is strongest;
-         confidence as the Dice score that the probabilities expect of their own arg-max
+         out where every class stays, blocks of an image that alone shows a class. The left-out answers give each
+         read-out its weight in the mean, and choose an offset against the background and the sharpness of probabilities.
+         Dense targets by a linear and a kernel regression, positive ones under a logarithm unless that does worse.
+predict  one backbone pass a working size, the chosen read-outs, softmax; presence from where a class leads and from tokens
+         kept of the support; confidence as the IoU to expect
 
 Limits: with one image a class nothing can tell how the next image will differ. Fitted read-outs need masks, and at
 most `most_classes` classes; other labels are answered by the tokens alone.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -24,23 +25,23 @@ from torch import Tensor
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
-from likewise.functional.regression import apply_ridge
-from likewise.methods.analogy import presence
+from likewise.methods.analogy import presence, quality
 from likewise.methods.analogy.crossfit import fitted_answers
+from likewise.methods.analogy.evidence import Evidence, Reference, evidence_of, reference_of
 from likewise.methods.analogy.folds import image_folds, patch_folds
 from likewise.methods.analogy.learning import Learned, learn_classes, scene_of
 from likewise.methods.analogy.scale import TILE, working_scale
 from likewise.methods.analogy.tokens import TokenFit, token_answers
 from likewise.methods.analogy.trial import map_at, shifted
 from likewise.methods.analogy.truth import has_pixels
-from likewise.methods.analogy.values import disagreement, fit_values
+from likewise.methods.analogy.values import ValueFit, fit_values
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
 from likewise.methods.dense import as_grid, value_rows
 from likewise.methods.patches import answer
-from likewise.methods.prompts import PATCH_KINDS
+from likewise.methods.prompts import PATCH_KINDS, patch_labels
 
 READOUTS = ("tokens", "pixel", "conv")
-_COPIES = 2  # of each example with dense targets: up to a fifth less error from one frame at a fixed strength, 2 per cent as chosen left-out
+_COPIES = 2  # of each example with dense targets
 _FEW = 12  # examples, above which copies add little
 _JUDGED = 0.5  # of a class's area that left-out prediction must have judged for its score to be told
 
@@ -135,8 +136,9 @@ class Analogy(Method):
                 tensors |= {f"{name}.{key}": tensor for key, tensor in fit.tensors.items()}
         tensors["seen"] = torch.stack([fit.seen for fit in learned.tokens.values()]).any(0)
         first = next(items for spec, items in features.items() if f"tokens {spec.side}" == used[0])
-        tensors["scenes"] = torch.stack([presence.scene_vector(item.joined(), item.tokens.shape[2]) for item in first])
-        tensors["presence"], facts["calibration"] = _presence(support, learned, tensors["scenes"])
+        reference, sources = reference_of(first, patch_labels(support, first), whole, order)
+        tensors |= {f"reference.{key}": tensor for key, tensor in reference.tensors().items()}
+        tensors["presence"], facts["calibration"] = _presence(support, learned, first, whole, reference, sources)
         sides = [int(name.split()[1]) for name in used]
         facts |= {"side": sides[-1], "sides": sides, "pictures": pictures, "order": order, "parts": dict(learned.chosen.parts)}
         facts |= {"offset": learned.verdict.offset, "sharpness": learned.sharpness, "strengths": learned.strengths}
@@ -151,30 +153,34 @@ class Analogy(Method):
         repeated = support.subset(list(range(len(support))) * len(groups))
         for name in support.targets:
             values = fit_values(value_rows(repeated, items, name), folds)
-            tensors[f"dense.{name}"], tensors[f"dense.{name}.folds"] = values.coefficients, values.folds
+            tensors |= {f"dense.{name}.{key}": tensor for key, tensor in values.fit.tensors().items()}
             facts["links"][name] = values.link
-            facts["left_out"][name] = {"error": round(values.error, 4), "link": values.link, "strength": values.strength, "spread": values.spread}
+            told = {"link": values.link, "strengths": values.strengths, "share": float(values.fit.share), "strange": values.strange}
+            facts["left_out"][name] = {"error": round(values.error, 4), **told}
 
     def _answer(self, items: Mapping[int, ImageFeatures], memory: Memory) -> RawPrediction:
         facts, item = memory.facts, items[memory.facts["side"]]
         tokens = item.joined()
-        dense = {name: as_grid(apply_ridge(tokens, memory.tensors[f"dense.{name}"]), item.grid) for name in facts["links"]}
-        confidence = min((self._trust(name, tokens, memory) for name in facts["links"]), default=1.0)
+        answers = {name: ValueFit.of(_under(memory, f"dense.{name}.")).answers(tokens) for name in facts["links"]}
+        dense = {name: as_grid(components, item.grid) for name, (components, _) in answers.items()}
+        confidence = min((self._trust(name, strange, memory) for name, (_, strange) in answers.items()), default=1.0)
         if "parts" not in facts:
             return answer(None, item.grid, dense=dense, links=facts["links"], confidence=confidence)
         maps = _class_answers(items, memory)
         logits = facts["sharpness"] * shifted(maps, facts["offset"])
         logits = torch.where(memory.tensors["seen"][:, None, None], logits, -torch.inf)
         rows = logits.flatten(1).T
-        here = presence_of(torch.softmax(rows, dim=1).T, items, memory)
-        return answer(rows, (logits.shape[1], logits.shape[2]), presence=here, dense=dense, links=facts["links"], confidence=confidence)
+        shape = (logits.shape[1], logits.shape[2])
+        evidence = _evidence(torch.softmax(logits, dim=0), items, memory)
+        here = presence.said(evidence, memory.tensors["presence"], memory.tensors["seen"][1:])
+        judge = partial(quality.expected, evidence=evidence)
+        return answer(rows, shape, presence=here, judge=judge, dense=dense, links=facts["links"], confidence=confidence)
 
     @staticmethod
-    def _trust(name: str, tokens: Tensor, memory: Memory) -> float:
-        """1 less the error to expect of a dense target here: the left-out one, times how much further the folds' fits lie apart."""
+    def _trust(name: str, strange: float, memory: Memory) -> float:
+        """1 less the error to expect of a dense target here: the left-out one, times how much stranger the image is than left-out patches were."""
         facts = memory.facts["left_out"][name]
-        apart = disagreement(tokens, memory.tensors[f"dense.{name}.folds"]) / max(facts["spread"], 1e-9)
-        return float(max(0.0, 1.0 - facts["error"] * max(apart, 0.1)))
+        return float(max(0.0, 1.0 - facts["error"] * max(strange / max(facts["strange"], 1e-9), 0.1)))
 
 
 def _class_answers(items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor:
@@ -195,13 +201,9 @@ def _class_answers(items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor
     return torch.stack([facts["parts"][name] * map_at(part, finest) for name, part in parts.items()]).sum(0)
 
 
-def presence_of(probabilities: Tensor, items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor:
-    """The probability (N,) that each class is in an image with these probabilities (N+1, P)."""
-    scenes = memory.tensors["scenes"]
-    scene = presence.scene_vector(items[memory.facts["sides"][0]].joined(), scenes.shape[1])
-    scores = presence.score(presence.peaks(probabilities), presence.nearest_example(scene, scenes), memory.tensors["seen"][1:])
-    slope, shift = memory.tensors["presence"].unbind(1)
-    return torch.sigmoid(slope * scores + shift)
+def _evidence(probabilities: Tensor, items: Mapping[int, ImageFeatures], memory: Memory) -> Evidence:
+    """What an image with these probabilities (N+1, h, w) shows of each class."""
+    return evidence_of(probabilities, items[memory.facts["sides"][0]], Reference.of(_under(memory, "reference.")))
 
 
 def _under(memory: Memory, prefix: str) -> dict[str, Tensor]:
@@ -214,20 +216,26 @@ def _settled(support: Support, sides: Sequence[int]) -> dict[str, Any]:
 
 def _choice(learned: Learned) -> list[dict[str, Any]]:
     """Every single read-out that was tried, its left-out IoU, and its weight in the answer."""
-    alone = {next(iter(parts)): score for parts, score in learned.candidates if len(parts) == 1}
-    names = [*learned.tokens, *learned.fitted]
-    return [{"readout": name, "left_out": round(alone[name], 4), "weight": round(learned.chosen.parts.get(name, 0.0), 4)} for name in names if name in alone]
+    weights = learned.chosen.parts
+    return [{"readout": name, "left_out": round(score, 4), "weight": round(weights.get(name, 0.0), 4)} for name, score in learned.alone.items()]
 
 
-def _presence(support: Support, learned: Learned, scenes: Tensor) -> tuple[Tensor, dict[str, str]]:
-    """Slope and shift (N, 2) of the presence of each class, from left-out answers to the examples; and what moved each curve, if anything did."""
-    known = [[example.labels.present(number) for number in support.classes] for example in support.examples]
-    present = torch.tensor([[torch.nan if value is None else float(value) for value in row] for row in known])
-    scores = []
-    for place, alike in enumerate(presence.nearest_others(scenes)):
+def _presence(
+    support: Support, learned: Learned, features: Sequence[ImageFeatures], whole: Sequence[int | None], reference: Reference, sources: Tensor
+) -> tuple[Tensor, dict[str, str]]:
+    """Slope and shift (N, 2) of the presence of each class, from answers to examples left out whole; and what moved each curve, if anything did."""
+    scores, present = [], []
+    for place, (example, fold) in enumerate(zip(support.examples, whole, strict=True)):
+        gone = torch.tensor([whole[source] == fold for source in sources.tolist()])
+        if fold is None or bool(gone.all()):
+            continue
         probabilities = torch.softmax(learned.sharpness * shifted(learned.chosen.map(place), learned.verdict.offset), dim=0)
-        scores.append(presence.score(presence.peaks(probabilities), float(alike), torch.ones(len(support.classes), dtype=torch.bool)))
-    moved = [presence.adjust(torch.stack(scores)[:, place], present[:, place]) for place in range(len(support.classes))]
+        scores.append(presence.score(evidence_of(probabilities, features[place], reference.without(gone))))
+        known = [example.labels.present(number) for number in support.classes]
+        present.append(torch.tensor([torch.nan if value is None else float(value) for value in known]))
+    moved = [(1.0, 0.0)] * len(support.classes)
+    if scores:
+        moved = [presence.adjust(*column) for column in zip(torch.stack(scores).T, torch.stack(present).T, strict=True)]
     told = {name: "support" if moved[place] != (1.0, 0.0) else "shipped" for place, name in enumerate(support.classes.names.values())}
     return torch.tensor(moved), told
 

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -275,3 +276,14 @@ def test_the_public_face_is_complete():
         assert getattr(likewise, name) is not None
     with pytest.raises(AttributeError, match="it has"):
         likewise.nothing  # noqa: B018
+
+
+def test_examples_from_a_path_may_leave_pixels_unknown_and_a_support_says_so_itself(tmp_path):
+    image, labels = picture(3, 57, 83)[:2]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(image).save(tmp_path / "images" / "a.png")
+    Image.fromarray(np.asarray(labels, np.uint8)).save(tmp_path / "masks" / "a.png")
+    assert [example.labels.unlabelled for example in likewise.learn(tmp_path, unlabelled="unknown", **SMALL).support.examples] == ["unknown"]
+    with pytest.raises(UsageError, match="unlabelled"):
+        likewise.learn(support_of("analogy"), unlabelled="unknown", **SMALL)

@@ -96,7 +96,7 @@ def _learned(
     method: str | None,
     backbone: str | None,
     preset: PresetName | None,
-    place: dict[str, str],
+    place: dict[str, Any],
     settings: dict[str, Any],
     thumbnails: bool,
 ) -> Task:

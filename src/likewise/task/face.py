@@ -17,6 +17,7 @@ import likewise
 from likewise import formats
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, Prepared, StageTimes
 from likewise.data import ClassTable, Prediction, Support, Target
+from likewise.data.example import Unlabelled
 from likewise.data.images import MAX_PIXELS, ImageSource
 from likewise.errors import InputError, UsageError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Query, to_device
@@ -39,6 +40,7 @@ def learn(
     precision: str = "auto",
     format: str | None = None,
     split: str | None = None,
+    unlabelled: Unlabelled | None = None,
     thumbnails: bool = True,
     progress: Progress | None = None,
     **settings: Any,
@@ -47,13 +49,14 @@ def learn(
 
     source: a `Support` or the path of examples in any format that `likewise.formats` reads; method: a name of
     `likewise methods`; backbone: a name of `likewise weights list` or "auto"; preset: "fast", "default" or "best";
+    unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;
     settings: single settings of the method, over the preset's; progress: called with (stage, done, of).
     Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
     """
     if checkpoint is not None:
         raise UsageError(f"the method {method!r} has no checkpoint to load", where="checkpoint", remedy="Leave it out")
     chosen = make_method(method, preset, settings)
-    support = as_support(source, format, split)
+    support = as_support(source, format, split, unlabelled)
     check_fit(chosen, support)
     chosen = chosen.settled(support)
     place = Place(device, engine, precision)

@@ -12,6 +12,7 @@ import torch
 
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
 from likewise.data import LabelKind, OutputKind, Support
+from likewise.data.example import Unlabelled
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import Memory, Method, Preset, to_device
 from likewise.methods.prompts import PATCH_KINDS
@@ -103,10 +104,14 @@ def learn_memory(method: Method, support: Support, kept: Kept) -> Memory:
     return to_device(memory, torch.device("cpu"))
 
 
-def as_support(source: Support | str | Path, format: str | None, split: str | None) -> Support:
-    """A support as it is, or read from a path."""
+def as_support(source: Support | str | Path, format: str | None, split: str | None, unlabelled: Unlabelled | None) -> Support:
+    """A support as it is, or read from a path. UsageError where a support is told how to be read."""
     if isinstance(source, Support):
+        told = {"format": format, "split": split, "unlabelled": unlabelled}
+        for name, value in told.items():
+            if value is not None:
+                raise UsageError("a Support is not read from a path", where=name, remedy="Give it to the Support or its examples, or leave it out")
         return source
     from likewise import formats
 
-    return formats.read_support(source, format=format, split=split).support
+    return formats.read_support(source, format=format, split=split, unlabelled=unlabelled).support

@@ -71,12 +71,14 @@ def test_the_fingerprint_names_task_weights_engine_and_version(task):
     assert (facts["engine"], facts["precision"], facts["likewise"]) == ("torch", "float32", likewise.__version__)
 
 
-def test_two_working_sizes_are_weighed_and_one_is_chosen(query):
-    chosen = likewise.learn(support_of("analogy"), **{**SMALL, "sides": (112, 168)})
-    assert chosen.memory.facts["side"] in (112, 168)
-    assert {spec.side for spec in chosen.method.wants() if not spec.copy} == {112, 168}
-    assert len(chosen.method.wants(chosen.memory)) == 1
-    assert chosen.predict(query).labels.shape == (57, 83)
+def test_two_working_sizes_are_weighed_and_those_with_a_weight_are_asked_for(query):
+    weighed = likewise.learn(support_of("analogy"), **{**SMALL, "sides": (112, 168)})
+    weights = {item["readout"]: item["weight"] for item in weighed.memory.facts["choice"]}
+    assert set(weights) == {"tokens 112", "tokens 168"}
+    assert sum(weights.values()) == pytest.approx(1, abs=1e-3)
+    assert {spec.side for spec in weighed.method.wants() if not spec.copy} == {112, 168}
+    assert {f"tokens {spec.side}" for spec in weighed.method.wants(weighed.memory)} == {name for name, weight in weights.items() if weight}
+    assert weighed.predict(query).labels.shape == (57, 83)
 
 
 class TestWrongUse:

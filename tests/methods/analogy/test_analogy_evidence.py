@@ -1,6 +1,5 @@
 """What an image shows of each class: made from tokens of two classes and a background whose directions are known."""
 
-
 import pytest
 import torch
 from torch.nn.functional import normalize

@@ -137,6 +137,7 @@ class TestTiles:
         assert one.tokens.shape == two.tokens.shape == (2, one.grid[0] * one.grid[1], 48)
         assert one.q.shape == (3, one.grid[0] * one.grid[1], 16)
         assert one.prefix.shape == (2, 3, 48)
+        assert one.prefix_qk.shape == (2, 3, 3, 16)
         assert torch.equal(one.tokens, features(provider, noise(9, 200, 260), spec).tokens)
 
     def test_no_seam_is_left(self, provider):
@@ -192,7 +193,7 @@ class TestFeaturesOnDisk:
         again = FeatureProvider(load_backbone(NAME), engine="torch", precision="float32", features=tmp_path)
         monkeypatch.setattr(again.engine(spec), "run", None)  # cannot be called
         second = features(again, self.image, spec)
-        for name in ("tokens", "prefix", "q", "k", "pixels"):
+        for name in ("tokens", "prefix", "q", "k", "pixels", "prefix_qk"):
             one, two = getattr(first, name), getattr(second, name)
             assert (one is None and two is None) or torch.equal(one, two)
         assert (first.grid, first.size) == (second.grid, second.size)

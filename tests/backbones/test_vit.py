@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel, ViTConfig, ViTModel
+from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel, ViTConfig, ViTMAEConfig, ViTMAEModel, ViTModel
 
 from likewise.backbones import FeatureSpec, from_tensors, load_backbone
 from likewise.backbones.checkpoint import official_names
 from likewise.backbones.engines import TorchEngine, make_engine
 from likewise.backbones.position import resize_position_embedding
-from likewise.backbones.vit import VisionTransformer, VitConfig
+from likewise.backbones.vit import VisionTransformer, VitConfig, attention_map, by_head
 from likewise.errors import UsageError, WeightsError
 
 SIZES = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
@@ -51,6 +51,50 @@ def test_tokens_equal_those_of_transformers(case):
         expected = theirs(images, **extra).last_hidden_state
         found = ours(images, (-1,))[0]
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+def test_tokens_of_mae_equal_those_of_transformers_with_nothing_masked():
+    theirs = shaken(ViTMAEModel(ViTMAEConfig(**SIZES, image_size=40, patch_size=8, intermediate_size=96, layer_norm_eps=1e-6, mask_ratio=0.0)))
+    ours = from_tensors("tiny", "0", VitConfig(**OURS, patch=8, grid=5, layer_scale=False), theirs.state_dict()).network
+    images = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        in_order = torch.arange(25.0).expand(2, -1)
+        torch.testing.assert_close(ours(images, (-1,))[0], theirs(images, noise=in_order).last_hidden_state, atol=2e-5, rtol=1e-4)
+
+
+def test_the_decoder_of_mae_and_a_classifier_are_no_part_of_a_backbone():
+    network = load_backbone("random:vit-tiny-8").network
+    extra = ("decoder_embed.weight", "decoder_blocks.0.norm1.bias", "head.weight", "classifier.bias")
+    named = official_names({**network.state_dict(), **{name: torch.zeros(2) for name in extra}})
+    assert named.keys() == network.state_dict().keys()
+
+
+def test_without_layers_every_block_answers_in_order():
+    network = load_backbone("random:vit-tiny-8").network
+    images = torch.randn(2, 3, 24, 40)
+    for found, expected in zip(network(images, ()), network(images, (0, 1, 2)), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_the_attention_of_the_last_block_mixes_its_values_into_the_blocks_own_answer():
+    network = load_backbone("random:vit-tiny-8").network
+    images = torch.randn(2, 3, 24, 40)
+    q, k, v = network(images, (0,), facets=("q", "k", "v"))[1:]
+    x = network.embed(images, network.position((3, 5)))
+    for block in network.blocks[:2]:
+        x = block(x)
+    last = network.blocks[2]
+    mixed = (attention_map(q, k) @ v).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(last.attn.proj(mixed), last.attn(last.norm1(x)))
+
+
+def test_heads_are_consecutive_groups_of_channels():
+    tokens = torch.arange(2 * 5 * 6.0).reshape(2, 5, 6)
+    found = by_head(tokens, 3)
+    assert found.shape == (2, 3, 5, 2)
+    assert found[1, 2, 4].tolist() == tokens[1, 4, 4:6].tolist()
+    with pytest.raises(ValueError, match="4 heads"):
+        by_head(tokens, 4)
 
 
 def test_names_of_transformers_4_give_the_same_network():
@@ -98,7 +142,7 @@ def test_asked_layers_come_in_the_order_asked_and_later_blocks_do_not_run():
 def test_queries_and_keys_of_the_last_block_reproduce_its_attention():
     network = load_backbone("random:vit-tiny-14").network
     images = torch.randn(2, 3, 28, 42)
-    _, q, k = network(images, (0,), qk=True)
+    _, q, k = network(images, (0,), facets=("q", "k"))
     assert q.shape == k.shape == (2, 3, 1 + 2 + 6, 16)
     x = network.embed(images, network.position((2, 3)))
     for block in network.blocks[:3]:
@@ -189,7 +233,7 @@ def test_saved_features_are_read_instead_of_the_backbone(tmp_path):
     prepared = provider.prepare(np.zeros((50, 80, 3), np.uint8), (spec,))
     first = provider.extract([prepared], spec)[0]
     (path,) = tmp_path.rglob("*.safetensors")
-    assert load_file(path).keys() == {"tokens", "prefix", "q", "k"}
+    assert load_file(path).keys() == {"tokens", "prefix", "q", "k", "prefix_qk"}
     second = FeatureProvider(load_backbone("random:vit-tiny-14"), engine="torch", features=tmp_path).extract([prepared], spec)[0]
     assert torch.equal(first.tokens, second.tokens)
     assert first.grid == second.grid == (8, 12)

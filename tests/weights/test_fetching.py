@@ -155,11 +155,17 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("content", [{"a": 1}, [torch.ones(1)], {}, {"model": {"a": torch.ones(1)}}], ids=["number", "list", "empty", "nested"])
+@pytest.mark.parametrize("content", [{"a": 1}, [torch.ones(1)], {}, {"other": {"a": torch.ones(1)}}], ids=["number", "list", "empty", "nested"])
 def test_a_pickle_that_is_no_plain_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "net.pt")
     with pytest.raises(WeightsError, match="tensors by name"):
         convert(tmp_path / "net.pt", tmp_path / "out.safetensors")
+
+
+def test_a_state_dict_under_the_key_that_authors_use_is_found(tmp_path):
+    torch.save({"model": {"a": torch.ones(3)}, "epoch": 7}, tmp_path / "net.pth")
+    convert(tmp_path / "net.pth", tmp_path / "out.safetensors")
+    assert same(load_file(tmp_path / "out.safetensors"), {"a": torch.ones(3)})
 
 
 @pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from likewise.errors import WeightsError
 
-# transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel` -> official. Queries, keys and values are
+# transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel`, `ViTMAEModel` -> official. Queries, keys and values are
 # three tensors there and one here, so they are named qkv.0, qkv.1, qkv.2 first and joined afterwards.
 _RULES = [
     (r"^(dinov2_with_registers|dinov2|vit|backbone)\.", ""),
@@ -36,7 +36,8 @@ _RULES = [
     (r"(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
     (r"^layernorm\.", "norm."),
 ]
-_UNUSED = re.compile(r"^(mask_token$|pooler\.|head\.)")  # trained with the backbone, no part of its features
+# trained with the backbone, no part of its features: mask tokens, poolers, classifiers, the decoder of MAE
+_UNUSED = re.compile(r"^(mask_token$|pooler\.|head\.|classifier\.|decoder|pre_logits\.)")
 
 
 def official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

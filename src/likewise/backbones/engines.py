@@ -54,8 +54,8 @@ class FeatureGraph(nn.Module):
     def forward(self, images: Tensor, position: Tensor) -> tuple[Tensor, ...]:
         """Images (B, H, W, 3) uint8, position (1, 1+P, D) -> layers (B, L, T, D)[, q, k]."""
         normalised = ((images.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
-        outputs = self.network(normalised.to(position.dtype), self.layers, position, qk=self.qk)
-        count = len(self.layers)
+        outputs = self.network(normalised.to(position.dtype), self.layers, position, facets=("q", "k") if self.qk else ())
+        count = len(self.layers) or self.network.config.depth
         return (torch.stack(outputs[:count], dim=1), *outputs[count:])
 
 

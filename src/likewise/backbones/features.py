@@ -12,7 +12,7 @@ from torch import Tensor
 class FeatureSpec:
     """A wish for features of a frozen backbone.
 
-    layers: outputs of these blocks, counted from 0 or from the end (-1), each passed through the final norm;
+    layers: outputs of these blocks, counted from 0 or from the end (-1), each passed through the final norm; () for all;
     side: the working size, as the side of a square of the same area; squash: make every image exactly `side` square,
     as some published methods do; qk: also queries and keys of the last block; step: grids are multiples of it;
     pixels: also the picture itself, its longer side at most this many pixels (under 256 enlarged to that), 0: not;
@@ -37,7 +37,8 @@ class ImageFeatures:
 
     tokens: (L, P, D) patch tokens of the asked layers in row-major order, half precision;
     prefix: (L, T-P, D) class and register tokens; grid: (h, w) with P = h*w; size: (H, W) of the user's image;
-    q, k: (A, P, D/A) of the last block where asked for; pixels: (3, h', w') uint8 RGB, the picture where asked for.
+    q, k: (A, P, D/A) of the last block where asked for, prefix_qk: (2, A, T-P, D/A) those of the prefix tokens;
+    pixels: (3, h', w') uint8 RGB, the picture where asked for.
     Of a mirrored copy everything stands where it stands in the picture itself.
     """
 
@@ -48,6 +49,7 @@ class ImageFeatures:
     q: Tensor | None = None
     k: Tensor | None = None
     pixels: Tensor | None = None
+    prefix_qk: Tensor | None = None
 
     def joined(self) -> Tensor:
         """All layers side by side, each token of each layer scaled to length 1: (P, L*D) float32."""

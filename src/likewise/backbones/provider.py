@@ -145,7 +145,8 @@ class FeatureProvider:
         prefix, grid = self.backbone.config.prefix, self._grid(image, spec)
         patches = [placed_back(answer[:, prefix:], grid, spec.copy).clone() for answer in answers]
         q, k = patches[1:] or (None, None)
-        return ImageFeatures(patches[0], answers[0][:, :prefix].clone(), grid, image.size, q, k, _pixels(image, spec))
+        first = torch.stack([answer[:, :prefix] for answer in answers[1:]]) if spec.qk else None
+        return ImageFeatures(patches[0], answers[0][:, :prefix].clone(), grid, image.size, q, k, _pixels(image, spec), first)
 
     def _grid(self, image: Prepared, spec: FeatureSpec) -> tuple[int, int]:
         height, width, _ = image.views[spec].shape
@@ -169,8 +170,10 @@ class FeatureProvider:
         if path is None or not path.exists():
             return None
         tensors = load_file(path)
-        q, k = tensors.get("q"), tensors.get("k")
-        return ImageFeatures(tensors["tokens"], tensors["prefix"], self._grid(image, spec), image.size, q, k, _pixels(image, spec))
+        q, k, first = (tensors.get(name) for name in ("q", "k", "prefix_qk"))
+        if spec.qk and first is None:  # written before prefix tokens had queries and keys
+            return None
+        return ImageFeatures(tensors["tokens"], tensors["prefix"], self._grid(image, spec), image.size, q, k, _pixels(image, spec), first)
 
     def _write(self, image: Prepared, spec: FeatureSpec, features: ImageFeatures) -> None:
         from safetensors.torch import save_file
@@ -180,8 +183,7 @@ class FeatureProvider:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {"tokens": features.tokens, "prefix": features.prefix}
-        if features.q is not None and features.k is not None:
-            tensors |= {"q": features.q, "k": features.k}
+        tensors |= {name: tensor for name in ("q", "k", "prefix_qk") if (tensor := getattr(features, name)) is not None}
         with replacing(path) as draft:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
 

@@ -1,19 +1,23 @@
-"""The vision transformer of DINO, DINOv2 and DINOv2 with registers, with the official names of its tensors.
+"""The vision transformer of DINO, DINOv2 (with and without registers), MAE and class-supervised training, with the official names of its tensors.
 
-Sources: Caron et al. 2021 (DINO), Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers).
+Sources: Dosovitskiy et al. 2021 (ViT), Touvron et al. 2021 (DeiT), Caron et al. 2021 (DINO), He et al. 2022 (MAE),
+Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from likewise.backbones.position import PositionRule, resize_position_embedding
+
+Facet = Literal["q", "k", "v"]
+FACETS: tuple[Facet, ...] = ("q", "k", "v")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,24 +150,40 @@ class VisionTransformer(nn.Module):
             return torch.cat([class_token, self.register_tokens.expand(batch, -1, -1), patches], dim=1)
         return torch.cat([class_token, patches], dim=1)
 
-    def forward(self, images: Tensor, layers: Sequence[int], position: Tensor | None = None, *, qk: bool = False) -> list[Tensor]:
-        """Outputs of the asked blocks after the final norm, (B, T, D) each, in the order asked.
+    def forward(self, images: Tensor, layers: Sequence[int], position: Tensor | None = None, *, facets: Sequence[Facet] = ()) -> list[Tensor]:
+        """Outputs of the asked blocks after the final norm, (B, T, D) each, in the order asked; without any, of all blocks.
 
         images (B, 3, H, W), normalised, sides multiples of the patch; layers count from 0, negative from the end.
-        qk: two more tensors, queries and keys (B, A, T, D/A) of the last block, not scaled.
+        facets: behind them queries, keys or values (B, A, T, D/A) of the last block, not scaled; the block's attention
+        is `attention_map` of the first two.
         """
         if position is None:
             patch = self.config.patch
             position = self.position((images.shape[2] // patch, images.shape[3] // patch))
-        wanted = [layer % self.config.depth for layer in layers]
-        x, outputs, facets = self.embed(images, position), {}, []
-        last = self.config.depth - 1 if qk else max(wanted)
+        wanted = [layer % self.config.depth for layer in layers] or list(range(self.config.depth))
+        x, outputs, taps = self.embed(images, position), {}, []
+        last = self.config.depth - 1 if facets else max(wanted)
         for index in range(last + 1):
             block = cast(Block, self.blocks[index])
-            if qk and index == self.config.depth - 1:
-                q, k, _ = block.attn.split(block.norm1(x))
-                facets = [q, k]
+            if facets and index == self.config.depth - 1:
+                split = block.attn.split(block.norm1(x))
+                taps = [split[FACETS.index(facet)] for facet in facets]
             x = block(x)
             if index in wanted:
                 outputs[index] = self.norm(x)
-        return [outputs[index] for index in wanted] + facets
+        return [outputs[index] for index in wanted] + taps
+
+
+def attention_map(q: Tensor, k: Tensor) -> Tensor:
+    """How much each token attends to each: queries and keys (B, A, T, D/A) of a block -> (B, A, T, T), rows summing to 1."""
+    return torch.softmax(q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, dim=-1)
+
+
+def by_head(tokens: Tensor, heads: int) -> Tensor:
+    """Tokens (..., T, D) cut into the groups of channels that heads have: (..., A, T, D/A), the first head from the first channels.
+
+    Raises ValueError where the heads do not divide the width.
+    """
+    if tokens.shape[-1] % heads:
+        raise ValueError(f"{heads} heads do not divide a width of {tokens.shape[-1]}")
+    return tokens.reshape(*tokens.shape[:-1], heads, -1).transpose(-3, -2)

@@ -142,14 +142,14 @@ def _features(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Kep
             parts = _under(tensors, f"features/{index}/{place}/")
             rows, columns = manifest["grids"][index][place]
             height, width = facts["size"]
-            q, k, pixels = (parts.get(name) for name in ("q", "k", "pixels"))
-            own[spec] = ImageFeatures(parts["tokens"], parts["prefix"], (rows, columns), (height, width), q, k, pixels)
+            more = (parts.get(name) for name in ("q", "k", "pixels", "prefix_qk"))
+            own[spec] = ImageFeatures(parts["tokens"], parts["prefix"], (rows, columns), (height, width), *more)
         kept.append(own)
     return kept
 
 
 def _feature_tensors(features: ImageFeatures) -> dict[str, Tensor]:
-    found = {name: getattr(features, name) for name in ("tokens", "prefix", "q", "k", "pixels")}
+    found = {name: getattr(features, name) for name in ("tokens", "prefix", "q", "k", "pixels", "prefix_qk")}
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from likewise.errors import WeightsError
 
+_WRAPPERS = {"model", "state_dict"}  # keys under which published files (MAE, DeiT) keep the tensors
+
 
 def convert(source: Path, out: Path) -> None:
     """A safetensors file with the tensors of `source`: safetensors, or a pickle that holds tensors and nothing else.
@@ -44,6 +46,8 @@ def _read_pickle(source: Path) -> dict[str, Any]:
         raise WeightsError(
             f"torch's weights-only loader refuses it: {what}", where=str(source), remedy="Use a file that holds tensors and nothing else"
         ) from error
+    if isinstance(content, dict) and content.keys() & _WRAPPERS and all(isinstance(content[key], dict) for key in content.keys() & _WRAPPERS):
+        content = content[min(content.keys() & _WRAPPERS)]
     if not isinstance(content, dict) or not content or not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()):
         raise WeightsError("it does not hold tensors by name", where=str(source), remedy="Use a plain state dict")
     return dict(content)

@@ -18,6 +18,10 @@ Runner = Callable[[Case], Mapping[str, Any]]
 
 KINDS: dict[str, str] = {
     "cst_posembed": "likewise.testing.golden.cst:position_embedding",
+    "cst_pseudomask": "likewise.testing.golden.cst:pseudo_mask",
+    "cst_losses": "likewise.testing.golden.cst:losses",
+    "cst_kshot": "likewise.testing.golden.cst:shots",
+    "cst_model": "likewise.testing.golden.cst_model:model",
 }
 
 

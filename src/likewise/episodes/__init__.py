@@ -1,0 +1,1 @@
+"""Benchmarks made of episodes: lists, samplers, items, metrics."""

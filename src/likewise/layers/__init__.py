@@ -1,0 +1,1 @@
+"""Modules and rules that several published methods share."""

@@ -1,0 +1,216 @@
+"""The learner of CST: a transformer over correlation tokens and two heads, with the official names of its tensors.
+
+Source: Kang et al. 2023, section 3.1, and its code; where they differ, the code counts (two more layers behind the
+transformer, four convolutions and a pooling in the classification head). Letters as in `layers.correlation`.
+
+`Learner.forward` takes the whole correlation tensor, as published. `Learner.pairs` gives the same from unit tokens
+without ever making that tensor: pooling commutes with 1x1 convolutions and with the product of query and support, so
+the queries of the first layer need the support pooled to 1 + 3x3 tokens; its keys and values are made for a slice of
+the query at a time, and only of support tokens under the mask, since hidden ones get no weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from likewise.functional.resize import resize_corners
+from likewise.layers.correlation import correlation, hidden_tokens, pool_square, square_side
+
+GROUPS, ATTENTION_HEADS = 4, 8
+_HIDDEN = -1e9  # a logit that softmax turns into exactly 0
+
+
+@dataclass(frozen=True)
+class PairSupport:
+    """The support side of X pairs.
+
+    tokens: (X, L, A, S, d) of length 1, the class token first; hidden: for each layer of the transformer the tokens
+    without the first that lie outside the mask, (X, s*s) bool.
+    """
+
+    tokens: Tensor
+    hidden: tuple[Tensor, ...]
+
+
+class PoolSquare(nn.Module):
+    """`pool_square` as a module."""
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(X, C, Q, S) -> (X, C, Q, S')."""
+        return pool_square(x, self.kernel)
+
+
+class Attention(nn.Module):
+    """Attention over the support tokens of each query token, its queries pooled, its short cut too."""
+
+    def __init__(self, inside: int, outside: int, kernel: int) -> None:
+        super().__init__()
+        hidden = outside // 2
+        self.kernel = kernel
+        self.short_cut = nn.Sequential(nn.Conv2d(inside, outside, 1, bias=False), PoolSquare(kernel), nn.GroupNorm(GROUPS, outside), nn.ReLU())
+        self.qkv = nn.Conv2d(inside, 3 * hidden, 1)
+        self.agg = nn.Sequential(nn.GroupNorm(GROUPS, hidden), nn.ReLU(), nn.Conv2d(hidden, outside, 1, bias=False), nn.GroupNorm(GROUPS, outside), nn.ReLU())
+        self.out_norm = nn.GroupNorm(GROUPS, outside)
+
+    def mix(self, pooled: Tensor, full: Tensor, hidden: Tensor) -> Tensor:
+        """Values averaged by attention: pooled (X, C, Q, S'), full (X, C, Q, S), hidden (X, S-1) -> (X, h, Q, S').
+
+        Every query token is apart from the others here. There is no factor on the products; the first of the support
+        tokens is never hidden.
+        """
+        assert self.qkv.bias is not None
+        width = self.qkv.out_channels // 3
+        q = _heads(conv2d(pooled, self.qkv.weight[:width], self.qkv.bias[:width]))
+        k, v = (_heads(part) for part in conv2d(full, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1))
+        logits = q @ k.transpose(-1, -2)
+        outside = torch.cat([torch.zeros_like(hidden[:, :1]), hidden], dim=1)
+        mixed = torch.softmax(logits.masked_fill(outside[:, None, None, None], _HIDDEN), dim=-1) @ v
+        return mixed.permute(0, 1, 4, 2, 3).flatten(1, 2)
+
+    def join(self, pooled: Tensor, mixed: Tensor) -> Tensor:
+        """The short cut of pooled (X, C, Q, S') and mixed values (X, h, Q, S') added: (X, out, Q, S').
+
+        All norms are taken over the query and support tokens together.
+        """
+        convolution, _, norm, relu = self.short_cut
+        return self.out_norm(self.agg(mixed) + relu(norm(convolution(pooled))))
+
+
+class FeedForward(nn.Module):
+    """Two layers with a residual and a norm behind."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.ff = nn.Sequential(
+            nn.Conv2d(width, width // 2, 1, bias=False), nn.GroupNorm(GROUPS, width // 2), nn.ReLU(), nn.Conv2d(width // 2, width, 1, bias=False)
+        )
+        self.out_norm = nn.GroupNorm(GROUPS, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(X, C, Q, S) -> (X, C, Q, S)."""
+        return self.out_norm(x + self.ff(x))
+
+
+class Layer(nn.Module):
+    """One layer of the correlation transformer."""
+
+    def __init__(self, inside: int, outside: int, kernel: int) -> None:
+        super().__init__()
+        self.attn = Attention(inside, outside, kernel)
+        self.ff = FeedForward(outside)
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """(X, C, Q, 1 + s*s), hidden (X, s*s) -> (X, out, Q, 1 + (s // kernel)**2)."""
+        pooled = pool_square(x, self.attn.kernel)
+        return self.ff(self.attn.join(pooled, self.attn.mix(pooled, x, hidden)))
+
+    def pairs(self, query: Tensor, support: Tensor, hidden: Tensor, tile: int) -> Tensor:
+        """What `forward` says of `correlation(query, support)`, `tile` query tokens at a time; gradients included."""
+        small = pool_square(support.transpose(-1, -2), self.attn.kernel).transpose(-1, -2)
+        kept, outside = _without_hidden(support, hidden)
+        pooled, mixed = [], []
+        for part in query.split(tile, dim=-2):
+            pooled.append(correlation(part, small))
+            mixed.append(self.attn.mix(pooled[-1], correlation(part, kept), outside))
+        return self.ff(self.attn.join(torch.cat(pooled, dim=2), torch.cat(mixed, dim=2)))
+
+
+class Learner(nn.Module, PyTorchModelHubMixin):
+    """The part of CST that is trained: correlations of a query with support images in, class and mask logits out.
+
+    channels: layers times heads of the backbone (12 * 6 = 72 for ViT-S); side: of the square of support tokens; kernels:
+    of the pooling in each layer, which must bring that square to one token; coupled: without a classification head
+    (table 7 of the paper). 366,004 numbers as published. Saved and loaded by `save_pretrained` and `from_pretrained`.
+    Raises ValueError where the kernels do not bring the square to one token.
+    """
+
+    def __init__(
+        self, channels: int = 72, side: int = 12, kernels: tuple[int, ...] = (4, 3), widths: tuple[int, ...] = (32, 128), coupled: bool = False
+    ) -> None:
+        super().__init__()
+        self.sides = [side]
+        for kernel in kernels:
+            self.sides.append(self.sides[-1] // kernel)
+        if self.sides[-1] != 1 or len(kernels) != len(widths):
+            raise ValueError(f"pooling by {tuple(kernels)} in {len(widths)} layers does not bring a square of {side}x{side} tokens to one")
+        self.channels, self.side, self.coupled = channels, side, coupled
+        last, half = widths[-1], widths[-1] // 2
+        ins = (channels, *widths[:-1])
+        self.corrtransformer = nn.ModuleList(Layer(*sizes) for sizes in zip(ins, widths, kernels, strict=True))
+        self.linear = nn.Sequential(
+            nn.Conv2d(last, last, 1), nn.GroupNorm(GROUPS, last), nn.ReLU(), nn.Conv2d(last, last, 1), nn.GroupNorm(GROUPS, last), nn.ReLU()
+        )
+        if not coupled:
+            self.decoder1_cls = nn.Sequential(nn.Conv2d(last, last, 1), nn.ReLU(), nn.Conv2d(last, half, 1), nn.ReLU())
+            self.decoder2_cls = nn.Sequential(nn.Conv2d(half, half, 1), nn.ReLU(), nn.Conv2d(half, 2, 1))
+        self.decoder1_seg = nn.Sequential(nn.Conv2d(last, last, 3, padding=1), nn.ReLU(), nn.Conv2d(last, half, 3, padding=1), nn.ReLU())
+        self.decoder2_seg = nn.Sequential(nn.Conv2d(half, half, 3, padding=1), nn.ReLU(), nn.Conv2d(half, 2, 3, padding=1))
+
+    def hidden(self, masks: Tensor) -> tuple[Tensor, ...]:
+        """Which support tokens lie outside masks (X, H, W), for each layer of the transformer; see `hidden_tokens`."""
+        return tuple(hidden_tokens(masks, side) for side in self.sides[:-1])
+
+    def forward(self, correlations: Tensor, hidden: tuple[Tensor, ...], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of correlations (X, C, h*w, 1 + side*side); index 1 is "it is there".
+
+        Raises ValueError for correlations of another number of channels or support tokens.
+        """
+        if correlations.shape[1] != self.channels or square_side(correlations.shape[3]) != self.side:
+            raise ValueError(f"correlations {tuple(correlations.shape)} are not (X, {self.channels}, Q, {1 + self.side**2})")
+        for layer, outside in zip(self.corrtransformer, hidden, strict=True):
+            correlations = layer(correlations, outside)
+        return self.heads(self.linear(correlations), grid)
+
+    def pairs(self, query: Tensor, support: PairSupport, grid: tuple[int, int], tile: int = 512) -> tuple[Tensor, Tensor]:
+        """What `forward` says of `correlation(query, support.tokens)`, within rounding: query (X, L, A, h*w, d) of length 1.
+
+        tile: query tokens that the first layer takes at a time; memory grows with it, the answer does not change.
+        """
+        first, *rest = self.corrtransformer
+        assert isinstance(first, Layer)
+        x = first.pairs(query, support.tokens, support.hidden[0], tile)
+        for layer, outside in zip(rest, support.hidden[1:], strict=True):
+            x = layer(x, outside)
+        return self.heads(self.linear(x), grid)
+
+    def heads(self, tokens: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of tokens (X, C, h*w, 2): the class token, then the image's.
+
+        coupled: the class logits are those of the pixel that is foreground most clearly, so that a class is there if
+        any pixel is.
+        """
+        maps = tokens.unflatten(2, grid)
+        logits = self.decoder2_seg(resize_corners(self.decoder1_seg(maps[..., 1]), (2 * grid[0], 2 * grid[1])))
+        if self.coupled:
+            flat = logits.flatten(2)
+            clearest = (flat[:, 1] - flat[:, 0]).argmax(dim=1)
+            return flat[torch.arange(len(flat), device=flat.device), :, clearest], logits
+        pooled = nn.functional.avg_pool2d(self.decoder1_cls(maps[..., 0]), 3, stride=2, padding=1)  # official: the padding counts in the mean
+        return self.decoder2_cls(pooled).mean(dim=(2, 3)), logits
+
+
+def untrained(seed: int = 0, **sizes: int) -> Learner:
+    """A learner with the initial numbers of a seed; the global random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Learner(**sizes).eval()
+
+
+def _heads(x: Tensor) -> Tensor:
+    """(X, heads*c, Q, S) -> (X, heads, Q, S, c)."""
+    return x.unflatten(1, (ATTENTION_HEADS, -1)).permute(0, 1, 3, 4, 2)
+
+
+def _without_hidden(support: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Support tokens (X, L, A, S, d) without those hidden in every pair, and what of the rest is hidden (X, S'-1)."""
+    kept = torch.nonzero(~hidden.all(dim=0)).flatten()
+    return support.index_select(3, torch.cat([kept.new_zeros(1), kept + 1])), hidden[:, kept]

@@ -118,7 +118,7 @@ class Layer(nn.Module):
         small = pool_square(support.transpose(-1, -2), self.attn.kernel).transpose(-1, -2)
         kept, outside = _without_hidden(support, hidden)
         pooled, mixed = [], []
-        for part in query.split(tile, dim=-2):
+        for part in query.chunk(-(-query.shape[-2] // tile), dim=-2):
             pooled.append(correlation(part, small))
             mixed.append(self.attn.mix(pooled[-1], correlation(part, kept), outside))
         return self.ff(self.attn.join(torch.cat(pooled, dim=2), torch.cat(mixed, dim=2)))
@@ -188,7 +188,7 @@ class Learner(nn.Module, PyTorchModelHubMixin):
         coupled: the class logits are those of the pixel that is foreground most clearly, so that a class is there if
         any pixel is.
         """
-        maps = tokens.unflatten(2, grid)
+        maps = tokens.reshape(*tokens.shape[:2], *grid, -1)
         logits = self.decoder2_seg(resize_corners(self.decoder1_seg(maps[..., 1]), (2 * grid[0], 2 * grid[1])))
         if self.coupled:
             flat = logits.flatten(2)
@@ -198,16 +198,16 @@ class Learner(nn.Module, PyTorchModelHubMixin):
         return self.decoder2_cls(pooled).mean(dim=(2, 3)), logits
 
 
-def untrained(seed: int = 0, **sizes: int) -> Learner:
+def untrained(channels: int = 72, side: int = 12, kernels: tuple[int, ...] = (4, 3), *, coupled: bool = False, seed: int = 0) -> Learner:
     """A learner with the initial numbers of a seed; the global random state stays as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Learner(**sizes).eval()
+        return Learner(channels, side, kernels, coupled=coupled).eval()
 
 
 def _heads(x: Tensor) -> Tensor:
     """(X, heads*c, Q, S) -> (X, heads, Q, S, c)."""
-    return x.unflatten(1, (ATTENTION_HEADS, -1)).permute(0, 1, 3, 4, 2)
+    return x.reshape(len(x), ATTENTION_HEADS, -1, *x.shape[2:]).permute(0, 1, 3, 4, 2)
 
 
 def _without_hidden(support: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:

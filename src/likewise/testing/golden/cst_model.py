@@ -69,8 +69,8 @@ def _outputs(case: Case) -> dict[str, Any]:
             first = learner.corrtransformer[0](x, hidden[0])
             second = learner.corrtransformer[1](first, hidden[1])
             found |= {"layer1_slice": first[:, ::3, ::11], "layer2_slice": second[:, ::5, ::11], "tokens_slice": learner.linear(second)[:, ::5, ::11]}
-    classes = torch.stack([cls.unflatten(0, (batch, way)) for cls, _ in logits])
-    raw = torch.stack([seg.unflatten(0, (batch, way)) for _, seg in logits])
+    classes = torch.stack([cls.reshape(batch, way, 2) for cls, _ in logits])
+    raw = torch.stack([seg.reshape(batch, way, *seg.shape[1:]) for _, seg in logits])
     full = resize_corners(raw, wanted)
     answer = decide(mean_over_shots(classes), mean_over_shots(full))
     return found | {
@@ -129,7 +129,7 @@ def _masks(case: Case, shot: int, places: list[tuple[int, int]], query: _Taps, s
         return torch.from_numpy(np.stack(above)).float(), {}
     cells, class_query = side // config["patch"], support.q[:, :, 0]
     keys = {"support": support.k, "query": query.k.repeat_interleave(config["way"], dim=0)}
-    maps = {name: head_cosines(class_query, k[:, :, 1:]).mean(dim=1).unflatten(1, (cells, cells)) for name, k in keys.items()}
+    maps = {name: head_cosines(class_query, k[:, :, 1:]).mean(dim=1).reshape(-1, cells, cells) for name, k in keys.items()}
     own = pseudo_masks(maps["support"], (side, side), config["thr"])
     present = torch.tensor(config["presence"], dtype=torch.bool).reshape(-1, 1, 1)
     other = pseudo_masks(maps["query"], tuple(config["query_hw"]), config["thr"]) & present

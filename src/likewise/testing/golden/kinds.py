@@ -22,6 +22,9 @@ KINDS: dict[str, str] = {
     "cst_losses": "likewise.testing.golden.cst:losses",
     "cst_kshot": "likewise.testing.golden.cst:shots",
     "cst_model": "likewise.testing.golden.cst_model:model",
+    "cst_metrics": "likewise.testing.golden.cst_lab:metrics",
+    "cst_data": "likewise.testing.golden.cst_lab:item",
+    "cst_episodes": "likewise.testing.golden.cst_lab:episodes",
 }
 
 

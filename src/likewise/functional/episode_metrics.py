@@ -36,7 +36,8 @@ def fscs_counts(overlap: Counts, classes: NDArray[np.integer], slots: int) -> Co
     """Counts of an episode's labels put into slots of a benchmark: (2, 1+N), class numbers (N,) -> (2, slots), slot 0 the background."""
     total = np.zeros((2, slots), np.int64)
     total[:, 0] = overlap[:, 0]
-    np.add.at(total, (slice(None), classes), overlap[:, 1:])
+    for place, slot in enumerate(classes, start=1):
+        total[:, slot] += overlap[:, place]
     return total
 
 
@@ -46,7 +47,7 @@ def fss_counts(predicted: NDArray[np.integer], truth: NDArray[np.integer], ignor
 
 
 def mean_class_iou(counts: Counts, classes: NDArray[np.integer] | list[int]) -> float:
-    """mIoU in percent over chosen slots of counts (2, slots); a class that was never seen nor predicted counts 0, as in the published code."""
+    """The mIoU in percent over chosen slots of counts (2, slots); a class that was never seen nor predicted counts 0, as in the published code."""
     inter, union = counts[0, classes].astype(np.float64), counts[1, classes].astype(np.float64)
     return float((inter / np.maximum(union, 1)).mean() * 100)
 
@@ -58,7 +59,7 @@ def fscs_fb_iou(counts: Counts, classes: NDArray[np.integer] | list[int]) -> flo
 
 
 def fss_scores(counts: Counts, classes: NDArray[np.integer] | list[int]) -> tuple[float, float]:
-    """mIoU and FB-IoU in percent of FS-S counts (2, 2, slots): intersection and union, of background and foreground, by class."""
+    """The mIoU and FB-IoU in percent of FS-S counts (2, 2, slots): intersection and union, of background and foreground, by class."""
     chosen = counts[:, :, classes].astype(np.float64)
     by_class = chosen[0] / np.maximum(chosen[1], 1)
     pooled = chosen[0].sum(axis=1) / np.maximum(chosen[1].sum(axis=1), 1)

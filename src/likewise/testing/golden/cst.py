@@ -60,9 +60,7 @@ def pseudo_mask(case: Case) -> Mapping[str, Any]:
     way, cells = config["way"], config["cells"]
     class_query, support_keys = (part for part in _queries_and_keys(case, "support", config["batch"] * way))
     query_keys = _queries_and_keys(case, "query", config["batch"])[1].repeat_interleave(way, dim=0)
-    cosines = {
-        name: head_cosines(class_query, keys).mean(dim=1).reshape(-1, cells, cells) for name, keys in (("support", support_keys), ("query", query_keys))
-    }
+    cosines = {name: head_cosines(class_query, keys).mean(dim=1).reshape(-1, cells, cells) for name, keys in (("support", support_keys), ("query", query_keys))}
     present = torch.tensor(config["presence"], dtype=torch.bool).reshape(-1, 1, 1)
     query = pseudo_masks(cosines["query"], tuple(config["resize"]), config["thr"]) & present
     support = pseudo_masks(cosines["support"], (config["imgsize"], config["imgsize"]), config["thr"])

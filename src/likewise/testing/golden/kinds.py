@@ -39,9 +39,9 @@ class Skip(Exception):  # noqa: N818 (a statement, not an error)
     """A case that this installation cannot run; the reason is its text."""
 
 
-def runner_of(kind: str) -> Runner | None:
-    """The runner of a kind; None for an unknown one."""
-    place = KINDS.get(kind)
+def runner_of(kind: str, *, named: bool = True) -> Runner | None:
+    """The runner of a kind; None for an unknown one. named: False for a file that does not say its kind, whose name begins with it."""
+    place = KINDS.get(kind) or next((KINDS[known] for known in KINDS if not named and kind.startswith(f"{known}_")), None)
     if place is None:
         return None
     module, function = place.split(":")

@@ -75,7 +75,7 @@ def run_file(path: Path, folders: Folders) -> Result:
 
 def run_case(case: Case) -> Result:
     """The outputs of a case's runner compared with every expected one."""
-    runner = runner_of(case.kind)
+    runner = runner_of(case.kind, named="kind" in case.meta)
     if runner is None:
         return Result(case.name, case.kind, "unknown", detail=f"no runner for the kind {case.kind!r}")
     outputs = runner(case)

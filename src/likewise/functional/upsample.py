@@ -9,14 +9,20 @@ from numpy.typing import NDArray
 FloatMap = NDArray[np.float32]
 
 
-def enlarge(plane: FloatMap, size: tuple[int, int]) -> FloatMap:
-    """A (h, w) map at (H, W), bilinear with half-pixel centres."""
+def enlarge(plane: FloatMap, size: tuple[int, int], *, corners: bool = False) -> FloatMap:
+    """A (h, w) map at (H, W), bilinear with half-pixel centres, or with the corner samples on each other."""
     if plane.shape == size:
         return plane
+    if corners:
+        import torch
+
+        from likewise.functional.resize import resize_corners
+
+        return np.asarray(resize_corners(torch.from_numpy(np.ascontiguousarray(plane)), size).numpy())
     return np.asarray(cv2.resize(plane, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
 
 
-def argmax_enlarged(logits: FloatMap, size: tuple[int, int], numbers: NDArray[np.integer]) -> NDArray[np.integer]:
+def argmax_enlarged(logits: FloatMap, size: tuple[int, int], numbers: NDArray[np.integer], *, corners: bool = False) -> NDArray[np.integer]:
     """The label of each pixel: numbers[arg-max over classes of the enlarged logits], (C, h, w) -> (H, W).
 
     Classes are enlarged one by one against a running maximum, so memory does not grow with their number. Those that
@@ -26,7 +32,7 @@ def argmax_enlarged(logits: FloatMap, size: tuple[int, int], numbers: NDArray[np
     best: FloatMap | None = None
     labels = np.full(size, numbers[0], numbers.dtype)
     for index in can_win(logits):
-        enlarged = enlarge(np.ascontiguousarray(logits[index]), size)
+        enlarged = enlarge(np.ascontiguousarray(logits[index]), size, corners=corners)
         if best is None:
             best, labels[:] = enlarged.copy(), numbers[index]
             continue
@@ -45,9 +51,9 @@ def can_win(logits: FloatMap) -> list[int]:
     return [int(index) for index in np.flatnonzero((highest >= bound).any(axis=(1, 2)))]
 
 
-def softmax_enlarged(logits: FloatMap, size: tuple[int, int]) -> FloatMap:
+def softmax_enlarged(logits: FloatMap, size: tuple[int, int], *, corners: bool = False) -> FloatMap:
     """Probabilities (C, H, W) of the enlarged logits (C, h, w)."""
-    enlarged = np.stack([enlarge(np.ascontiguousarray(plane), size) for plane in logits])
+    enlarged = np.stack([enlarge(np.ascontiguousarray(plane), size, corners=corners) for plane in logits])
     enlarged -= enlarged.max(axis=0, keepdims=True)
     np.exp(enlarged, out=enlarged)
     enlarged /= enlarged.sum(axis=0, keepdims=True)

@@ -39,7 +39,9 @@ class RawPrediction:
     logits: (N+1, h, w), background first, whose softmax are probabilities; None for a purely dense answer;
     presence: (N,) probability that each class is in the image; dense: {target: components (C, h, w)}, which become
     values by the target's `links` after they were enlarged; confidence: 0..1; class_confidence: (N,).
-    Logits and dense maps are brought to the image's size by bilinear interpolation (half-pixel centres).
+    Logits and dense maps are brought to the image's size by bilinear interpolation (half-pixel centres; with `corners`
+    logits are laid with their corner samples on those of the image, as some published methods do). A class whose
+    presence is below a half takes no pixel, unless the method does not want it so (`gated` False).
     """
 
     logits: Tensor | None
@@ -48,6 +50,8 @@ class RawPrediction:
     links: Mapping[str, Link] = field(default_factory=dict)
     confidence: float = 1.0
     class_confidence: Tensor | None = None
+    corners: bool = False
+    gated: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,15 @@ class Method(ABC):
     """A few-shot method.
 
     name: its name in the registry; takes: kinds of labels it learns from by itself (others are turned into these by
-    `methods.prompts`); gives: kinds of answers; exempt: conformance laws that it cannot keep -> why.
+    `methods.prompts`); gives: kinds of answers; exempt: conformance laws that it cannot keep -> why; trained: whether
+    it needs a checkpoint besides the backbone, which it then keeps in the memory.
     """
 
     name: ClassVar[str]
     takes: ClassVar[frozenset[LabelKind]]
     gives: ClassVar[frozenset[OutputKind]]
     exempt: ClassVar[Mapping[str, str]] = {}
+    trained: ClassVar[bool] = False
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
 
     def __init__(self, settings: MethodSettings | None = None) -> None:
@@ -109,6 +115,19 @@ class Method(ABC):
         """
         del support
         return self
+
+    def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
+        """This method with the tensors of a checkpoint that was opened before; with None untrained ones, always the same.
+
+        Raises WeightsError for a checkpoint of another method. Only methods that are `trained` have any.
+        """
+        del checkpoint
+        raise UsageError(f"the method {self.name!r} has no checkpoint to load", where="checkpoint", remedy="Leave it out")
+
+    def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
+        """The tensors of the checkpoint that a memory was learned with; none for methods without."""
+        del memory
+        return {}
 
     @abstractmethod
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:

@@ -33,6 +33,12 @@ TABLE = (
     Listed("ridge", "likewise.methods.ridge:RidgeBaseline", "ridge regression on the last layer's tokens, nothing tuned", "Hoerl and Kennard 1970"),
     Listed("prototype", "likewise.methods.prototype:Prototype", "cosine to the mean token of each class", "Snell et al. 2017; Wang et al. 2019"),
     Listed("nearest", "likewise.methods.nearest:Nearest", "the class of the most similar support tokens", "Cover and Hart 1967"),
+    Listed(
+        "cst",
+        "likewise.methods.cst:Cst",
+        "a trained transformer over the correlations of tokens, masks or tags as support; needs a checkpoint",
+        "Kang et al. 2023",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

@@ -19,12 +19,12 @@ from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, Prep
 from likewise.data import ClassTable, Prediction, Support, Target
 from likewise.data.example import Unlabelled
 from likewise.data.images import MAX_PIXELS, ImageSource
-from likewise.errors import InputError, UsageError, WeightsError, close_match
+from likewise.errors import InputError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Query, to_device
 from likewise.task import storage
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
-from likewise.task.learning import Kept, Place, Progress, as_support, check_fit, extract, learn_memory, make_method, open_provider
+from likewise.task.learning import Kept, Place, Progress, as_support, check_fit, equip, extract, learn_memory, make_method, open_provider
 from likewise.task.thumbnails import Thumbnail
 
 
@@ -48,14 +48,13 @@ def learn(
     """A task learned from labelled examples.
 
     source: a `Support` or the path of examples in any format that `likewise.formats` reads; method: a name of
-    `likewise methods`; backbone: a name of `likewise weights list` or "auto"; preset: "fast", "default" or "best";
+    `likewise methods`; backbone: a name of `likewise weights list` or "auto"; checkpoint: a file of the method's own trained
+    weights, for methods that have any ("random": untrained); preset: "fast", "default" or "best";
     unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;
     settings: single settings of the method, over the preset's; progress: called with (stage, done, of).
     Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
     """
-    if checkpoint is not None:
-        raise UsageError(f"the method {method!r} has no checkpoint to load", where="checkpoint", remedy="Leave it out")
-    chosen = make_method(method, preset, settings)
+    chosen, role = equip(make_method(method, preset, settings), checkpoint)
     support = as_support(source, format, split, unlabelled)
     check_fit(chosen, support)
     chosen = chosen.settled(support)
@@ -63,7 +62,7 @@ def learn(
     provider = open_provider(backbone, place)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
     memory = learn_memory(chosen, support, kept)
-    weights = {"backbone": {"name": provider.backbone.name, "sha256": provider.backbone.sha256}}
+    weights = {"backbone": {"name": provider.backbone.name, "sha256": provider.backbone.sha256}, **role}
     return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
 
 
@@ -247,7 +246,8 @@ class Task:
         return self._kept
 
     def _relearn(self, support: Support, kept: list[dict[FeatureSpec, ImageFeatures]], thumbnails: Sequence[Thumbnail]) -> None:
-        memory = learn_memory(self.method, support, kept)
+        method = self.method.equipped(self.method.checkpoint_in(self.memory)) if self.method.trained else self.method
+        memory = learn_memory(method, support, kept)
         self.memory, self.support, self._kept, self.thumbnails = memory, support, kept, list(thumbnails)
         for name in ("digest", "_memory_on_device"):
             self.__dict__.pop(name, None)

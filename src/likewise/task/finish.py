@@ -28,7 +28,8 @@ def finish(
 ) -> Prediction:
     """The prediction (H, W) of a raw one.
 
-    A class whose presence is below a half takes no pixel: labels and `present` never contradict each other in that.
+    A class whose presence is below a half takes no pixel: labels and `present` never contradict each other in that,
+    unless the method wants its published answer as it is (`RawPrediction.gated`).
     """
     numbers = np.array([0, *classes.numbers], classes.dtype)
     names = list(classes.names.values())
@@ -38,13 +39,13 @@ def finish(
     if raw.logits is not None:
         logits = np.ascontiguousarray(raw.logits.cpu().float().numpy())
         gated = logits.copy()
-        absent = [place for place, name in enumerate(names, start=1) if presence.get(name, 1.0) < PRESENT_FROM]
+        absent = [place for place, name in enumerate(names, start=1) if raw.gated and presence.get(name, 1.0) < PRESENT_FROM]
         gated[absent] = -np.inf
         kept = np.array([place for place in range(len(numbers)) if place not in absent])
-        labels = argmax_enlarged(gated[kept], size, numbers[kept])
+        labels = argmax_enlarged(gated[kept], size, numbers[kept], corners=raw.corners)
 
         def maker() -> NDArray[np.float32]:
-            return softmax_enlarged(logits, size)
+            return softmax_enlarged(logits, size, corners=raw.corners)
 
     by_class = {} if raw.class_confidence is None else {name: float(c) for name, c in zip(names, raw.class_confidence, strict=True)}
     return Prediction(

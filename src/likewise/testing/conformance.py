@@ -78,7 +78,8 @@ def support_of(method: str, *, order: tuple[int, ...] = (0, 1, 2), classes: Mapp
 
 def _learn(method: str, settings: Mapping[str, Any], support: Support | None = None) -> Task:
     chosen = support if support is not None else support_of(method)
-    return learn(chosen, method=method, backbone=BACKBONE, device="cpu", preset="fast", engine="torch", **settings)
+    checkpoint = "random" if method_class(method).trained else None
+    return learn(chosen, method=method, backbone=BACKBONE, checkpoint=checkpoint, device="cpu", preset="fast", engine="torch", **settings)
 
 
 def _query(height: int = 101, width: int = 67) -> NDArray[np.uint8]:

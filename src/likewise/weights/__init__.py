@@ -7,6 +7,7 @@ What is missing is fetched, checked and converted first; `fetch`, `locate` and `
 """
 
 from likewise.weights.cache import cache_folder, offline
+from likewise.weights.checkpoints import convert_checkpoint, read_checkpoint
 from likewise.weights.choice import resolve, set_default
 from likewise.weights.fetching import fetch, locate, record_of
 from likewise.weights.loading import LoadedWeights, load
@@ -18,12 +19,14 @@ __all__ = [
     "LoadedWeights",
     "Place",
     "cache_folder",
+    "convert_checkpoint",
     "entries",
     "entry",
     "fetch",
     "load",
     "locate",
     "offline",
+    "read_checkpoint",
     "record_of",
     "resolve",
     "set_default",

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from likewise.errors import WeightsError
+from likewise.methods.cst.enhancer import MaskEnhancer
 from likewise.methods.cst.model import Learner
 
+ENHANCER = "enhancer."  # of the tensors of a mask enhancer, in checkpoints of ours
 PREFIX = "learner."  # of the trained tensors in a Lightning checkpoint, whose others are `backbone.*`
 _FIRST = "corrtransformer.0.attn.qkv.weight"
 _REMEDY = "Convert the file by `likewise weights convert cst FILE OUT`, or give a file that was saved by this program"
 
 
 def learner_tensors(tensors: Mapping[str, Tensor], where: str = "checkpoint") -> dict[str, Tensor]:
-    """The tensors of the learner by their names in `Learner`; those of a backbone beside them are left out.
+    """The tensors of the learner by their names in `Learner`; those of a backbone or a mask enhancer beside them are left out.
 
     Raises WeightsError for a checkpoint that is none of CST.
     """
-    found = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.startswith("backbone.")}
+    found = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.startswith(("backbone.", ENHANCER))}
     if _FIRST not in found:
         few = ", ".join(sorted(tensors)[:3]) or "nothing"
         raise WeightsError(f"it is no checkpoint of CST: there is no {_FIRST} (it holds {few}, ...)", where=where, remedy=_REMEDY)
@@ -27,7 +30,7 @@ def learner_tensors(tensors: Mapping[str, Tensor], where: str = "checkpoint") ->
 
 
 def learner_of(tensors: Mapping[str, Tensor], *, side: int = 12, kernels: tuple[int, ...] = (4, 3), where: str = "checkpoint") -> Learner:
-    """The learner of official or own tensors, its sizes taken from them, in evaluation mode.
+    """The learner of official or own tensors, its sizes taken from them, in evaluation mode and frozen.
 
     Raises WeightsError for tensors that are missing, unexpected or misshapen.
     """
@@ -39,10 +42,26 @@ def learner_of(tensors: Mapping[str, Tensor], *, side: int = 12, kernels: tuple[
     channels, coupled = found[_FIRST].shape[1], not any(name.startswith("decoder1_cls.") for name in found)
     if min(widths) < 8 or any(width % 16 for width in widths):
         raise WeightsError(f"its transformer has layers of {widths} channels, {len(kernels)} layers are expected", where=where, remedy=_REMEDY)
-    learner = Learner(channels, side, kernels, tuple(widths), coupled)
+    with torch.device("meta"):
+        learner = Learner(channels, side, kernels, tuple(widths), coupled).requires_grad_(False)
     layout = learner.state_dict()
     wrong = sorted(layout.keys() ^ found.keys()) + [name for name in layout.keys() & found.keys() if layout[name].shape != found[name].shape]
     if wrong:
         raise WeightsError(f"{len(wrong)} tensors are missing, unexpected or of another shape ({', '.join(wrong[:4])})", where=where, remedy=_REMEDY)
-    learner.load_state_dict({name: tensor.float() for name, tensor in found.items()})
+    learner.load_state_dict({name: tensor.float() for name, tensor in found.items()}, assign=True)
     return learner.eval()
+
+
+def enhancer_of(tensors: Mapping[str, Tensor]) -> MaskEnhancer | None:
+    """The mask enhancer of a checkpoint, None where it has none; WeightsError for tensors that do not fit."""
+    found = {name.removeprefix(ENHANCER): tensor.float() for name, tensor in tensors.items() if name.startswith(ENHANCER)}
+    if not found:
+        return None
+    try:
+        width, heads = found["layers.0.weight"].shape[:2]
+        with torch.device("meta"):
+            enhancer = MaskEnhancer(heads, width).requires_grad_(False)
+        enhancer.load_state_dict(found, assign=True)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError("its mask enhancer has tensors that do not fit", where="checkpoint", remedy=_REMEDY) from error
+    return enhancer.eval()

@@ -1,0 +1,170 @@
+"""Checkpoints of methods: read with their hash, and converted from what authors publish.
+
+Training frameworks write pickles that hold more than tensors: settings, callbacks, states of optimisers, as objects of
+classes that need not be installed here. `read_lightning` opens them without running anything: tensors, numbers, texts
+and containers become what they are, every other object becomes an empty stand-in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from likewise.errors import WeightsError
+from likewise.weights.archives import LARGEST_MEMBER
+from likewise.weights.conversion import read_source
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_ELEMENTS = {  # storage class of a pickle -> dtype
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+_FETCH = "Fetch it again; a checkpoint is a zip archive as torch writes it, or a safetensors file"
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a converted or saved checkpoint (safetensors) by name, and the file's sha256; WeightsError otherwise."""
+    if not path.is_file():
+        raise WeightsError("the checkpoint is not there", where=str(path), remedy="Check the path")
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            "it is no safetensors file", where=str(path), remedy="Convert a published checkpoint first, by `likewise weights convert METHOD FILE OUT`"
+        )
+    return read_source(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def convert_checkpoint(source: Path, out: Path, keep: str, facts: Mapping[str, str]) -> int:
+    """Write the tensors of a published checkpoint whose names begin with `keep` to a safetensors file; how many they are.
+
+    facts: texts for the header. Raises WeightsError where there are none, or the file cannot be read safely.
+    """
+    from safetensors.torch import save_file
+
+    found = {name: tensor for name, tensor in read_lightning(source).items() if name.startswith(keep)}
+    if not found:
+        raise WeightsError(f"it holds no tensor whose name begins with {keep!r}", where=str(source), remedy="Name the method that it belongs to")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    save_file({name: tensor.contiguous().clone() for name, tensor in found.items()}, out, metadata={**facts, "source": source.name, "source_sha256": digest})
+    return len(found)
+
+
+def read_lightning(path: Path) -> dict[str, Tensor]:
+    """The `state_dict` of a training checkpoint, or the tensors of a plain one; WeightsError for a file that is neither."""
+    if path.suffix == ".safetensors":
+        return read_source(path)
+    if not path.is_file():
+        raise WeightsError("the checkpoint is not there", where=str(path), remedy="Check the path")
+    if not zipfile.is_zipfile(path):
+        raise WeightsError("it is no checkpoint of torch, or it is cut off", where=str(path), remedy=_FETCH)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = _unpickled(archive)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"it cannot be read: {what}", where=str(path), remedy=_FETCH) from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    tensors = {str(name): value for name, value in state.items() if hasattr(value, "dtype")} if isinstance(state, dict) else {}
+    if not tensors:
+        raise WeightsError("it holds no tensors by name", where=str(path), remedy=_FETCH)
+    return tensors
+
+
+def _unpickled(archive: zipfile.ZipFile) -> Any:
+    (main,) = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
+    root = main.removesuffix("data.pkl")
+    if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
+        raise ValueError("its numbers are big-endian")
+    with archive.open(main) as stream:
+        return _Unpickler(stream, archive, root).load()
+
+
+class _StandIn:
+    """What stands for an object of a class that is not asked for; takes whatever its pickle gives it and does nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, item: Any) -> None:
+        """Nothing."""
+
+    def extend(self, items: Any) -> None:
+        """Nothing."""
+
+    def __call__(self, *_: Any, **__: Any) -> _StandIn:
+        return self
+
+    __hash__ = object.__hash__
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows how tensors are rebuilt and nothing else; never imports or calls what a pickle names."""
+
+    def __init__(self, stream: IO[bytes], archive: zipfile.ZipFile, root: str) -> None:
+        super().__init__(stream)
+        self._archive, self._root = archive, root
+        self._storages: dict[str, Tensor] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        known: dict[tuple[str, str], Any] = {
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuilt,
+            ("torch._utils", "_rebuild_parameter"): _parameter,
+            ("collections", "OrderedDict"): OrderedDict,
+        }
+        if module in ("torch", "torch.storage") and name in _ELEMENTS:
+            return _Elements(_ELEMENTS[name])
+        return known.get((module, name), _StandIn)
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        import torch
+
+        _, elements, key, _, count = pid
+        if not isinstance(elements, _Elements):
+            raise pickle.UnpicklingError("it holds numbers of a kind that is not known here")
+        if key not in self._storages:
+            dtype = getattr(torch, elements.dtype)
+            info = self._archive.getinfo(f"{self._root}data/{key}")
+            if info.file_size > LARGEST_MEMBER or info.file_size < count * dtype.itemsize:
+                raise ValueError("a tensor has another size than it says")
+            self._storages[key] = torch.frombuffer(bytearray(self._archive.read(info)), dtype=dtype) if count else torch.zeros(0, dtype=dtype)
+        return self._storages[key]
+
+
+class _Elements:
+    """The kind of numbers of a storage."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+
+
+def _rebuilt(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    import torch
+
+    if not isinstance(storage, torch.Tensor):
+        raise pickle.UnpicklingError("a tensor has no numbers")
+    return torch.as_strided(storage, size, stride, offset)  # RuntimeError where it reaches beyond the storage
+
+
+def _parameter(data: Any, *_: Any) -> torch.Tensor:
+    return data

@@ -53,6 +53,9 @@ def label(
     ] = None,
     method: Annotated[str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy]")] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
+    ] = None,
     preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
@@ -89,6 +92,7 @@ def label(
         unlabelled=None if unlabelled is None else unlabelled.value,
         method=method,
         backbone=backbone,
+        checkpoint=checkpoint,
         preset=None if preset is None else preset.value,
         device=device,
         engine=engine,

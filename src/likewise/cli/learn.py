@@ -31,6 +31,9 @@ def learn(
     ] = None,
     method: Annotated[str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy]")] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
+    ] = None,
     preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
@@ -55,14 +58,14 @@ def learn(
     place = {"device": device, "engine": engine}
     reading = {"format": as_format, "split": split, "unlabelled": None if unlabelled is None else unlabelled.value}
     if add or forget:
-        _refuse({"--method": method, "--backbone": backbone, "--preset": preset, "--set": settings})
+        _refuse({"--method": method, "--backbone": backbone, "--checkpoint": checkpoint, "--preset": preset, "--set": settings})
         if examples.suffix != ENDING:
             raise UsageError("only a task can be changed by --add and --forget", where=str(examples), remedy="Give its .task file, or learn from all at once")
         target = _target(out or examples, may_overwrite=force or out is None or out.resolve() == examples.resolve())
         task = _changed(examples, add or [], forget or [], reading, place)
     else:
         target = _target(out, may_overwrite=force)
-        task = _learned(examples, reading, method, backbone, preset, place, parse_settings(settings or []), thumbnails)
+        task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails)
     task.save(target, compact=compact, thumbnails=thumbnails)
     if as_json:
         print(json.dumps({"path": str(target), **task.describe()}, indent=2))
@@ -96,6 +99,7 @@ def _learned(
     method: str | None,
     backbone: str | None,
     preset: PresetName | None,
+    checkpoint: str | None,
     place: dict[str, Any],
     settings: dict[str, Any],
     thumbnails: bool,
@@ -110,6 +114,7 @@ def _learned(
         read.support,
         method=method or "analogy",
         backbone=backbone or "auto",
+        checkpoint=checkpoint,
         preset="default" if preset is None else preset.value,
         thumbnails=thumbnails,
         progress=_show,

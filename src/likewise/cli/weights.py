@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,25 @@ def pull(
         return
     print(path)
     print(f"{name} is here; make it the default by `likewise weights default {name}`", file=sys.stderr)
+
+
+@weights_app.command("convert")
+def convert(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="The method that the checkpoint belongs to, for example cst.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint as its authors publish it. Nothing in it is run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="The file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite OUT if it is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a published checkpoint of a method; use it by `--checkpoint OUT`."""
+    from likewise.methods.convert import convert_checkpoint
+
+    count = convert_checkpoint(method, source, out, overwrite=force)
+    if as_json:
+        print(json.dumps({"path": str(out), "tensors": count}))
+        return
+    print(out)
+    print(f"{count} tensors; use them by `likewise label EXAMPLES IMAGES --out LABELS --method {method} --checkpoint {out}`", file=sys.stderr)
 
 
 @weights_app.command("default")

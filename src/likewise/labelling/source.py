@@ -21,7 +21,7 @@ class Source:
     """What to label like, and how to learn it. None leaves a choice to the program.
 
     path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled: of the examples;
-    method, backbone, preset: for learning, so not together with a task file; device, engine, precision: where to run.
+    method, backbone, checkpoint, preset: for learning, so not together with a task file; device, engine, precision: where to run.
     """
 
     path: Path
@@ -30,6 +30,7 @@ class Source:
     unlabelled: Unlabelled | None = None
     method: str | None = None
     backbone: str | None = None
+    checkpoint: str | None = None
     preset: Literal["fast", "default", "best"] | None = None
     device: str = "auto"
     engine: str = "auto"
@@ -48,6 +49,7 @@ class Source:
             read.support,
             method=self.method or "analogy",
             backbone=self.backbone or "auto",
+            checkpoint=self.checkpoint,
             device=self.device,
             preset=self.preset or "default",
             engine=self.engine,
@@ -61,7 +63,14 @@ class Source:
         return list_images(path, format=self.format if same else None, split=split)
 
     def _refuse_learning(self) -> None:
-        fixed = {"--method": self.method, "--backbone": self.backbone, "--preset": self.preset, "--as": self.format, "--unlabelled": self.unlabelled}
+        fixed = {
+            "--method": self.method,
+            "--backbone": self.backbone,
+            "--checkpoint": self.checkpoint,
+            "--preset": self.preset,
+            "--as": self.format,
+            "--unlabelled": self.unlabelled,
+        }
         for option, value in fixed.items():
             if value is not None:
                 raise UsageError(

@@ -124,6 +124,12 @@ class Method(ABC):
         del checkpoint
         raise UsageError(f"the method {self.name!r} has no checkpoint to load", where="checkpoint", remedy="Leave it out")
 
+    @classmethod
+    def converted(cls, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a published checkpoint under the names that `equipped` reads; WeightsError where they are of another method."""
+        del official
+        raise UsageError(f"the method {cls.name!r} has no published checkpoints", where="convert", remedy="Name the method that the file belongs to")
+
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The tensors of the checkpoint that a memory was learned with; none for methods without."""
         del memory

@@ -7,7 +7,7 @@ What is missing is fetched, checked and converted first; `fetch`, `locate` and `
 """
 
 from likewise.weights.cache import cache_folder, offline
-from likewise.weights.checkpoints import convert_checkpoint, read_checkpoint
+from likewise.weights.checkpoints import read_checkpoint, read_lightning, write_checkpoint
 from likewise.weights.choice import resolve, set_default
 from likewise.weights.fetching import fetch, locate, record_of
 from likewise.weights.loading import LoadedWeights, load
@@ -19,7 +19,6 @@ __all__ = [
     "LoadedWeights",
     "Place",
     "cache_folder",
-    "convert_checkpoint",
     "entries",
     "entry",
     "fetch",
@@ -27,8 +26,10 @@ __all__ = [
     "locate",
     "offline",
     "read_checkpoint",
+    "read_lightning",
     "record_of",
     "resolve",
     "set_default",
     "survey",
+    "write_checkpoint",
 ]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from likewise.errors import WeightsError
+from likewise.files import replacing
 from likewise.weights.archives import LARGEST_MEMBER
 from likewise.weights.conversion import read_source
 
@@ -49,19 +50,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
     return read_source(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def convert_checkpoint(source: Path, out: Path, keep: str, facts: Mapping[str, str]) -> int:
-    """Write the tensors of a published checkpoint whose names begin with `keep` to a safetensors file; how many they are.
-
-    facts: texts for the header. Raises WeightsError where there are none, or the file cannot be read safely.
-    """
+def write_checkpoint(tensors: Mapping[str, Tensor], out: Path, facts: Mapping[str, str]) -> None:
+    """Write tensors as a safetensors file, with texts in its header; an existing file is replaced at the end, or not at all."""
     from safetensors.torch import save_file
 
-    found = {name: tensor for name, tensor in read_lightning(source).items() if name.startswith(keep)}
-    if not found:
-        raise WeightsError(f"it holds no tensor whose name begins with {keep!r}", where=str(source), remedy="Name the method that it belongs to")
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    save_file({name: tensor.contiguous().clone() for name, tensor in found.items()}, out, metadata={**facts, "source": source.name, "source_sha256": digest})
-    return len(found)
+    with replacing(out) as draft:
+        save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, draft, metadata=dict(facts))
 
 
 def read_lightning(path: Path) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ from likewise.errors import InputError, UsageError
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.layers.correlation import unit_query, unit_support
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
-from likewise.methods.cst.checkpoint import enhancer_of, learner_of
+from likewise.methods.cst.checkpoint import enhancer_of, learner_of, learner_tensors
 from likewise.methods.cst.model import Learner, PairSupport, untrained
 from likewise.methods.cst.pseudo import THRESHOLD, head_cosines, pseudo_masks
 from likewise.methods.patches import answer
@@ -44,12 +44,15 @@ PSEUDO = ("attention", "tokens")
 class CstSettings(MethodSettings):
     """The settings of CST; the defaults are those of the published code.
 
-    side: of the square that every image becomes; support: "auto" takes masks where there are any, "pseudo" never looks
-    at masks, "none" attends to the whole image; pseudo: what pseudo masks are made of, "attention" (queries and keys of
-    the last block) or its output "tokens" (table 6 of the paper); threshold: of pseudo masks; many_heads: correlations
-    head by head, or of whole tokens (table a.7); coupled: an untrained learner without a classification head (table 7; of a trained
-    one the checkpoint says it); official: the published answer at the size of the image, masks not gated by presence;
-    pairs: (class, image) pairs that go through the learner at once, tile: query tokens, both for memory and speed alone.
+    side: of the square that every image becomes.
+    support: "auto" takes masks where there are any, "pseudo" never looks at masks, "none" attends to the whole image.
+    pseudo: what pseudo masks are made of, "attention" (queries and keys of the last block) or its output "tokens"
+    (table 6 of the paper); threshold: of pseudo masks.
+    many_heads: correlations head by head, or of whole tokens (table a.7).
+    coupled: an untrained learner without a classification head (table 7); of a trained one its checkpoint says it.
+    square, kernels: the side of the square of support tokens, and the pooling in each layer of the transformer.
+    official: the published answer at the size of the image, masks not gated by presence.
+    pairs, tile: (class, image) pairs and query tokens that the learner takes at once; memory and speed alone.
     """
 
     side: int = 400
@@ -58,6 +61,8 @@ class CstSettings(MethodSettings):
     threshold: float = THRESHOLD
     many_heads: bool = True
     coupled: bool = False
+    square: int = 12
+    kernels: tuple[int, ...] = (4, 3)
     official: bool = False
     pairs: int = 1
     tile: int = 512
@@ -83,8 +88,15 @@ class Cst(Method):
     def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
         """This method with the tensors of a checkpoint; with None the untrained ones, whose sizes the backbone gives."""
         if checkpoint is not None:
-            learner_of(checkpoint)
+            self._opened(checkpoint)
         return type(self)(self.settings, checkpoint)
+
+    @classmethod
+    def converted(cls, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The learner's tensors of a Lightning checkpoint; those of the backbone, which is frozen, are left out."""
+        found = learner_tensors(official)
+        learner_of(found)
+        return found
 
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The learner, and the mask enhancer if there is one."""
@@ -113,7 +125,7 @@ class Cst(Method):
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Presence and logits of every query, at twice the grid; with `official` at the size of the image."""
-        learner = learner_of(self.checkpoint_in(memory))
+        learner = self._opened(self.checkpoint_in(memory))
         return [self._answer(query, item, memory, learner) for query, item in zip(queries, features[self._spec], strict=True)]
 
     @cached_property
@@ -127,7 +139,7 @@ class Cst(Method):
 
     def _learner(self, item: ImageFeatures) -> Learner:
         channels = item.tokens.shape[0] * self._heads(item)
-        learner = untrained(channels, coupled=self.settings.coupled) if self._checkpoint is None else learner_of(self._checkpoint)
+        learner = self._untrained(channels) if self._checkpoint is None else self._opened(self._checkpoint)
         if learner.channels != channels:
             raise InputError(
                 f"the checkpoint reads {learner.channels} maps of correlations, the backbone gives {channels}",
@@ -135,6 +147,12 @@ class Cst(Method):
                 remedy="Take the backbone that it was trained on, and the same `many_heads`",
             )
         return learner
+
+    def _untrained(self, channels: int) -> Learner:
+        return untrained(channels, self.settings.square, self.settings.kernels, coupled=self.settings.coupled)
+
+    def _opened(self, checkpoint: Mapping[str, Tensor]) -> Learner:
+        return learner_of(checkpoint, side=self.settings.square, kernels=self.settings.kernels)
 
     def _support_tokens(self, item: ImageFeatures, side: int) -> Tensor:
         """(1, L, A, 1 + side*side, d)."""

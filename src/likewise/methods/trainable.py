@@ -1,0 +1,47 @@
+"""What a training loop needs of a method that is trained over episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from likewise.backbones.features import FeatureSpec, ImageFeatures
+
+
+@dataclass(frozen=True)
+class TrainingEpisode:
+    """One class, one support image, one query, as features.
+
+    present: whether the query shows the class; support_mask, query_mask: (H, W) uint8 of any size, 1 on the class, 255
+    unknown, or None where only the image-level label may be used.
+    """
+
+    query: ImageFeatures
+    support: ImageFeatures
+    present: bool
+    support_mask: Tensor | None = None
+    query_mask: Tensor | None = None
+
+
+class Trainable(Protocol):
+    """One loop trains every method that is one of these: it draws episodes, asks for features and steps on the loss."""
+
+    def wants(self) -> FeatureSpec:
+        """The features that an episode must have."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What is trained."""
+        ...
+
+    def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """The terms of the loss by name, "loss" their sum to be minimised; all chance comes from the generator."""
+        ...
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """The trained tensors by the names that `Method.equipped` reads."""
+        ...

@@ -23,6 +23,8 @@ class FscsMeter(Metric):  # type: ignore[misc]
     background, as all published numbers do.
     """
 
+    full_state_update = False
+
     def __init__(self, classes: Sequence[int]) -> None:
         super().__init__()
         self.classes = list(classes)
@@ -50,6 +52,8 @@ class FscsMeter(Metric):  # type: ignore[misc]
 
 class FssMeter(Metric):  # type: ignore[misc]
     """The mIoU and FB-IoU of few-shot segmentation, in percent; classes: the numbers of the fold's classes, counted from 1."""
+
+    full_state_update = False
 
     def __init__(self, classes: Sequence[int]) -> None:
         super().__init__()

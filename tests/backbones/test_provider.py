@@ -210,3 +210,21 @@ def test_preparing_a_large_array_makes_no_more_than_a_copy_of_it(provider):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2 * image.nbytes
+
+
+def test_squashed_views_are_square_and_made_as_published_methods_make_them(provider):
+    image = np.random.default_rng(0).integers(0, 256, (150, 230, 3), np.uint8)
+    squashed, plain = changed(squash=True, side=120), changed(side=120)
+    views = provider.prepare(image, (squashed, plain)).views
+    expected = np.asarray(Image.fromarray(image).resize((112, 112), Image.Resampling.BILINEAR))
+    assert np.array_equal(views[squashed], expected)
+    assert views[plain].shape[0] < views[plain].shape[1]
+
+
+def test_a_squashed_view_has_a_file_of_its_own(tmp_path):
+    provider = FeatureProvider(load_backbone(NAME), engine="torch", precision="float32", features=tmp_path)
+    image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    one, two = (features(provider, image, changed(squash=squash, side=112)) for squash in (True, False))
+    assert one.grid == two.grid
+    assert not torch.equal(one.tokens, two.tokens)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 2

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from likewise.data import Example, Support
-from likewise.methods import available
+from likewise.methods import available, method_class
 from likewise.task import learn
 
+UNTRAINED = [name for name in available() if not method_class(name).trained]  # the others find nothing before they were trained
 SIZES = ((90, 120), (120, 90), (75, 133))
 
 
@@ -22,7 +23,7 @@ def picture(seed, height, width):
     return pixels, labels, truth
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", UNTRAINED)
 def test_positives_alone_are_found_again_and_not_everywhere(name):
     examples = [Example(*picture(seed, *size)[:1], f"{seed}", label_map=picture(seed, *size)[1]) for seed, size in enumerate(SIZES)]
     support = Support(examples, classes={1: "square"}, unlabelled="unknown")
@@ -33,7 +34,7 @@ def test_positives_alone_are_found_again_and_not_everywhere(name):
     assert (found & ~truth).sum() < 0.5 * (~truth).sum()
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", UNTRAINED)
 def test_images_that_are_labelled_all_over_leave_no_room_for_background(name):
     halves = np.repeat([[1, 2]], 90, axis=0).repeat(60, axis=1).astype(np.uint8)
     pixels = np.where(halves[:, :, None] == 1, 230, 20).astype(np.uint8).repeat(3, axis=2)

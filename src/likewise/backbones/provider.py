@@ -23,7 +23,7 @@ from likewise.backbones.engines import Engine, instruction_set, make_engine
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
 from likewise.backbones.registry import Backbone
 from likewise.backbones.tiles import Tiling, plan_tiles
-from likewise.data.geometry import fitted_size, resize_image, working_grid
+from likewise.data.geometry import fitted_size, resize_image, squash_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
 from likewise.files import replacing
 
@@ -84,12 +84,14 @@ class FeatureProvider:
         enough = (max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)) if shapes else None
         digest = image_digest(source)  # first: of an array it makes a copy, which is gone before the next is made
         pixels = read_image(source, at_least=enough, max_pixels=max_pixels)
-        resized = {shape: resize_image(pixels, shape) for shape in shapes}
+        plain = {*(shape for spec, shape in views.items() if not spec.squash), *pictures.values()}
+        resized = {shape: resize_image(pixels, shape) for shape in plain}
+        squashed = {shape: squash_image(pixels, shape) for spec, shape in views.items() if spec.squash}
         return Prepared(
             source,
             digest,
             size,
-            {spec: altered(resized[shape], spec.copy) for spec, shape in views.items()},
+            {spec: altered((squashed if spec.squash else resized)[shape], spec.copy) for spec, shape in views.items()},
             {spec: toned(resized[shape], spec.copy) for spec, shape in pictures.items()},
         )
 
@@ -158,7 +160,8 @@ class FeatureProvider:
         engine = self.engine(spec)
         view = image.views[spec].shape
         tiling = self.tiling((view[0], view[1]), spec)
-        special = [item for item in (tiling, alteration(spec.copy) if spec.copy else None) if item is not None]  # most views are neither cut nor altered
+        changes = (tiling, alteration(spec.copy) if spec.copy else None, "squash" if spec.squash else None)
+        special = [item for item in changes if item is not None]  # most views are neither cut, altered nor squashed
         key = repr((image.digest, view, self.backbone.sha256, engine.name, engine.precision, spec.layers, spec.qk, *special))
         name = hashlib.sha256(key.encode()).hexdigest()
         return self._features / name[:2] / f"{name}.safetensors"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -66,6 +67,16 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
         return image
     shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
     return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), np.uint8)
+
+
+def squash_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """An RGB image (H, W, 3) at another (height, width) by PIL's bilinear filter, which averages when it shrinks.
+
+    Published methods that squash images to a square were trained with it.
+    """
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def fill_polygons(size: tuple[int, int], rings: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:

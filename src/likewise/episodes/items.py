@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from likewise.backbones.engines import IMAGENET_MEAN, IMAGENET_STD
+from likewise.data.geometry import squash_image
 from likewise.episodes.sampling import Episode
 from likewise.errors import InputError
 from likewise.functional.resize import resize_nearest
@@ -85,8 +85,7 @@ def fscs_item(episode: Episode, pictures: Pictures, *, side: int = SIDE, trainin
 
 def normalised(image: NDArray[np.uint8], side: int) -> Tensor:
     """A picture (H, W, 3) as the backbones of ImageNet expect it: (3, side, side)."""
-    squashed = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
-    scaled = torch.from_numpy(squashed.transpose(2, 0, 1).copy()).float() / 255
+    scaled = torch.from_numpy(squash_image(image, (side, side)).transpose(2, 0, 1).copy()).float() / 255
     return (scaled - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import likewise
 from answers import Recorder, elsewhere
 from common import BENCH, DATA, SHOTS, Cell, cells, classes, depth_sets, forget_peak, need_shared, peak_mb, read_json, score, write_json
-from likewise.methods import available, method_class
+from likewise.methods import available
 from likewise.methods.base import Preset
 from likewise.methods.registry import method_class
 from provenance import code_key

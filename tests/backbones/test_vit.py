@@ -178,13 +178,15 @@ class TestEngines:
     spec = FeatureSpec(layers=(1, -1), qk=True)
     images = np.random.default_rng(0).integers(0, 256, (2, 42, 70, 3), dtype=np.uint8)
 
-    def test_openvino_equals_torch(self, tmp_path):
-        backbone = load_backbone("random:vit-tiny-14")
-        one = make_engine(backbone, self.spec, engine="torch", device=torch.device("cpu"), precision="float32", cache=None)
-        two = make_engine(backbone, self.spec, engine="openvino", device=torch.device("cpu"), precision="float32", cache=tmp_path)
+    @pytest.mark.parametrize("layers", [(1, -1), ()], ids=["chosen layers", "all layers"])
+    def test_openvino_equals_torch(self, tmp_path, layers):
+        backbone, spec = load_backbone("random:vit-tiny-14"), FeatureSpec(layers=layers, qk=True)
+        one = make_engine(backbone, spec, engine="torch", device=torch.device("cpu"), precision="float32", cache=None)
+        two = make_engine(backbone, spec, engine="openvino", device=torch.device("cpu"), precision="float32", cache=tmp_path)
         for reference, found in zip(one.run(self.images), two.run(self.images), strict=True):
             assert reference.dtype == found.dtype == torch.float16
             torch.testing.assert_close(found.float(), reference.float(), atol=2e-2, rtol=2e-2)
+        assert one.run(self.images)[0].shape[1] == (len(layers) or 4)
 
     def test_the_converted_graph_is_kept_and_read_again(self, tmp_path):
         backbone = load_backbone("random:vit-tiny-14")

@@ -53,3 +53,13 @@ def test_probabilities_sum_to_one_and_equal_torch():
 @pytest.mark.parametrize("size", [(4, 3), (9, 31)])
 def test_a_constant_map_stays_constant(size):
     assert enlarge(np.full((4, 3), 2.5, np.float32), size) == pytest.approx(2.5)
+
+
+def test_enlarging_by_corners_is_that_of_torch_for_labels_and_probabilities():
+    logits = np.random.default_rng(3).normal(size=(4, 5, 7)).astype(np.float32)
+    size = (23, 31)
+    everything = torch.nn.functional.interpolate(torch.from_numpy(logits)[None], size=size, mode="bilinear", align_corners=True)[0]
+    np.testing.assert_allclose(softmax_enlarged(logits, size, corners=True), torch.softmax(everything, 0).numpy(), atol=1e-5)
+    labels = argmax_enlarged(logits, size, np.arange(4, dtype=np.uint8), corners=True)
+    assert (labels == everything.argmax(0).numpy()).mean() > 0.999
+    assert (labels != argmax_enlarged(logits, size, np.arange(4, dtype=np.uint8))).any()

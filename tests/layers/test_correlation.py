@@ -57,3 +57,9 @@ def test_a_token_is_hidden_only_where_the_mask_does_not_touch_its_point():
     masks[1, 10, 15] = 1  # the centre
     masks[2, 5, 6] = 1  # between the points
     assert (~hidden_tokens(masks, 3)).int().tolist() == [[1, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0, 0, 0], [0] * 9]
+
+
+def test_a_mask_that_touches_a_point_by_a_part_leaves_it_visible():
+    masks = torch.zeros(1, 22, 32)
+    masks[0, 10, 15] = 1  # one of the four pixels around the middle point
+    assert (~hidden_tokens(masks, 3)).flatten().nonzero().tolist() == [[4]]

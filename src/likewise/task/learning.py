@@ -56,8 +56,8 @@ def equip(method: Method, checkpoint: str | Path | None) -> tuple[Method, dict[s
     checkpoint: a safetensors file, a folder that `save_pretrained` wrote, "random" for untrained tensors, or None. Raises
     UsageError for a method without checkpoints, WeightsError where one is needed and not there or of another method.
     """
-    if checkpoint is None and not method.trained:
-        return method, {}
+    if not method.trained:
+        return (method, {}) if checkpoint is None else (method.equipped({}), {})  # which says that there is nothing to load
     if checkpoint is None:
         raise WeightsError(
             f"the method {method.name!r} needs trained weights",

@@ -189,6 +189,12 @@ def test_the_task_file_carries_the_trained_tensors(tmp_path):
     assert torch.equal(kept, untrained(CHANNELS, seed=5).state_dict()["linear.0.weight"])
 
 
+def test_a_folder_that_was_saved_by_the_conventions_of_the_hub_is_a_checkpoint(tmp_path):
+    untrained(CHANNELS, seed=3).save_pretrained(tmp_path / "mine")
+    task = learned(example(0), checkpoint=tmp_path / "mine")
+    assert torch.equal(task.memory.tensors["checkpoint.linear.0.weight"], untrained(CHANNELS, seed=3).state_dict()["linear.0.weight"])
+
+
 class TestWhatIsRefused:
     def test_no_checkpoint_and_no_word_that_none_is_wanted(self):
         with pytest.raises(WeightsError, match="needs trained weights"):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from likewise.errors import UsageError, close_match
 
-Benchmark = Literal["pascal-5i", "coco-20i"]
+OfficialName = Literal["pascal-5i", "coco-20i"]
 FOLDS = 4
 
 PASCAL_CLASSES = (
@@ -26,7 +26,7 @@ COCO_CLASSES = (
 )
 
 
-def class_names(benchmark: Benchmark) -> dict[int, str]:
+def class_names(benchmark: OfficialName) -> dict[int, str]:
     """Names by number, from 1. UsageError for an unknown benchmark.
 
     >>> class_names("pascal-5i")[20]
@@ -38,7 +38,7 @@ def class_names(benchmark: Benchmark) -> dict[int, str]:
     return dict(enumerate(known[benchmark], start=1))
 
 
-def novel_classes(benchmark: Benchmark, fold: int) -> tuple[int, ...]:
+def novel_classes(benchmark: OfficialName, fold: int) -> tuple[int, ...]:
     """The classes that a fold tests, in increasing order; UsageError for a fold that does not exist.
 
     Pascal-5i is cut into blocks of five, COCO-20i is interleaved. (PANet cuts COCO into blocks of twenty: other numbers.)
@@ -56,7 +56,7 @@ def novel_classes(benchmark: Benchmark, fold: int) -> tuple[int, ...]:
     return tuple(range(fold + 1, count + 1, FOLDS))
 
 
-def base_classes(benchmark: Benchmark, fold: int) -> tuple[int, ...]:
+def base_classes(benchmark: OfficialName, fold: int) -> tuple[int, ...]:
     """The classes that a fold trains on: all others, in increasing order."""
     novel = set(novel_classes(benchmark, fold))
     return tuple(number for number in class_names(benchmark) if number not in novel)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from likewise.episodes.folds import FOLDS, Benchmark, base_classes, novel_classes
+from likewise.episodes.folds import FOLDS, OfficialName, base_classes, novel_classes
 from likewise.errors import InputError
 from likewise.formats.files import read_bytes
 
@@ -66,7 +66,7 @@ class ImageList:
         return len(self.queries) or len({name for names in self.by_class.values() for name in names})
 
 
-def read_list(benchmark: Benchmark, folder: Path, fold: int, split: Split, *, official: bool = True) -> ImageList:
+def read_list(benchmark: OfficialName, folder: Path, fold: int, split: Split, *, official: bool = True) -> ImageList:
     """The list of a fold; split "trn" for its base classes, "val" for its novel ones (validation and test are one).
 
     folder: holds trn/fold0.txt and so on (Pascal) or .pkl, or trn.json.gz and val.json.gz (COCO). official: the MD5 must be
@@ -129,7 +129,7 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
-def _content(path: Path, benchmark: Benchmark, official: bool) -> bytes:
+def _content(path: Path, benchmark: OfficialName, official: bool) -> bytes:
     if not path.is_file():
         raise InputError("the list is not there", where=str(path), remedy=SOURCE)
     content = read_bytes(path)

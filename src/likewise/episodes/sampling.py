@@ -22,7 +22,8 @@ EPISODES = 1000  # of every published table
 class Episode:
     """A query and its supports by name.
 
-    classes: (N,) class numbers in the order drawn: class n has the label n + 1; supports: K names for each class.
+    classes: (N,) class numbers in the order drawn: class n has the label n + 1; supports: K names for each class, which may
+    differ in K.
     """
 
     query: str
@@ -30,11 +31,12 @@ class Episode:
     supports: tuple[tuple[str, ...], ...]
 
 
-def fscs_episode(images: ImageList, index: int, way: int, shot: int, random: np.random.RandomState | None = None) -> Episode:
+def fscs_episode(images: ImageList, index: int, way: int, shot: int | Sequence[int], random: np.random.RandomState | None = None) -> Episode:
     """An episode of FS-CS: the query's class is among the support classes with a probability of a half for one way.
 
-    random: None for validation and test, where `index` is the seed; a generator that runs on, for training. Raises
-    UsageError for more ways than classes, InputError for a class with too few images.
+    shot: images a class, or a number for each class in the order drawn; random: None for validation and test, where
+    `index` is the seed; a generator that runs on, for training. Raises UsageError for more ways than classes, InputError
+    for a class with too few images.
     """
     numbers = tuple(images.by_class)
     if not 1 <= way <= len(numbers):
@@ -44,7 +46,9 @@ def fscs_episode(images: ImageList, index: int, way: int, shot: int, random: np.
     chances = np.ones(len(numbers)) / 2.0 / float(max(len(numbers) - 1, 1))
     chances[numbers.index(own)] = 0.5 if len(numbers) > 1 else 1.0
     classes = tuple(int(number) for number in random.choice(numbers, way, p=chances, replace=False))
-    return Episode(query, classes, tuple(_supports(images, number, query, shot, random, distinct=True) for number in classes))
+    shots = (shot,) * way if isinstance(shot, int) else shot
+    drawn = (_supports(images, number, query, own_shots, random, distinct=True) for number, own_shots in zip(classes, shots, strict=True))
+    return Episode(query, classes, tuple(drawn))
 
 
 def fss_episode(images: ImageList, index: int, shot: int, random: np.random.RandomState | None = None, *, official: bool = False) -> Episode:

@@ -15,7 +15,7 @@ from likewise.testing.golden.case import Case
 from likewise.testing.golden.kinds import Judged
 
 if TYPE_CHECKING:
-    from likewise.episodes.folds import Benchmark
+    from likewise.episodes.folds import OfficialName
     from likewise.episodes.lists import ImageList, Split
     from likewise.episodes.sampling import Episode
 
@@ -143,7 +143,7 @@ class _Stored:
 def _list(case: Case, benchmark: str, fold: int, split: Split) -> ImageList:
     from likewise.episodes.lists import read_list
 
-    name: Benchmark = "pascal-5i" if benchmark == "pascal" else "coco-20i"
+    name: OfficialName = "pascal-5i" if benchmark == "pascal" else "coco-20i"
     return read_list(name, case.folders.benchmarks / name, fold, split)
 
 

@@ -10,7 +10,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +19,10 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.errors import UsageError, close_match
 from likewise.functional.links import Link
+
+if TYPE_CHECKING:
+    from likewise.backbones.vit import VitConfig
+    from likewise.methods.trainable import Trainable
 
 Preset = Literal["default", "fast", "best"]
 Features = Mapping[FeatureSpec, Sequence[ImageFeatures]]  # for each wish a list in the order of the images
@@ -129,6 +133,16 @@ class Method(ABC):
         """The tensors of a published checkpoint under the names that `equipped` reads; WeightsError where they are of another method."""
         del official
         raise UsageError(f"the method {cls.name!r} has no published checkpoints", where="convert", remedy="Name the method that the file belongs to")
+
+    @classmethod
+    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
+        """What a training loop trains, for features of a backbone of that shape.
+
+        settings: of the training, by name; seed: of the initial numbers; start: tensors of a checkpoint to begin from. Raises
+        UsageError for unknown settings and for methods that are not trained, WeightsError for tensors of another method.
+        """
+        del backbone, settings, seed, start
+        raise UsageError(f"the method {cls.name!r} is not trained", where="method.name", remedy="Name a method that needs a checkpoint, cst for example")
 
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The tensors of the checkpoint that a memory was learned with; none for methods without."""

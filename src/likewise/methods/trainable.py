@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
+
+if TYPE_CHECKING:
+    from likewise.methods.base import Method
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,21 @@ class Trainable(Protocol):
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """What is trained."""
+        """What is trained, always in the same order."""
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Move all tensors to a device, those that are not trained too."""
         ...
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> Mapping[str, Tensor]:
-        """The terms of the loss by name, "loss" their sum to be minimised; all chance comes from the generator."""
+        """The terms of the loss by name, "loss" their sum to be minimised, always the same names; all chance comes from the generator."""
         ...
 
     def checkpoint(self) -> dict[str, Tensor]:
-        """The trained tensors by the names that `Method.equipped` reads."""
+        """The tensors by the names that `Method.equipped` reads: the ones that are trained, no copies, so that writing into them restores."""
+        ...
+
+    def method(self) -> Method | None:
+        """The method with what is trained so far, for validation; None for a part that answers nothing by itself."""
         ...

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -35,6 +35,10 @@ from likewise.methods.cst.model import Learner, PairSupport, untrained
 from likewise.methods.cst.pseudo import THRESHOLD, head_cosines, pseudo_masks
 from likewise.methods.patches import answer
 from likewise.methods.prompts import patch_labels
+
+if TYPE_CHECKING:
+    from likewise.backbones.vit import VitConfig
+    from likewise.methods.trainable import Trainable
 
 SUPPORTS = ("auto", "pseudo", "none")
 PSEUDO = ("attention", "tokens")
@@ -97,6 +101,13 @@ class Cst(Method):
         found = learner_tensors(official)
         learner_of(found)
         return found
+
+    @classmethod
+    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
+        """The learner, or its mask enhancer, under training; see `training.CstTrainingSettings`."""
+        from likewise.methods.cst.training import trainable
+
+        return trainable(backbone, settings, seed, start)
 
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The learner, and the mask enhancer if there is one."""

@@ -5,41 +5,51 @@ Source: Kang et al. 2023, sections 3.1 to 3.3, and its code, which trains with o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.backbones.vit import VitConfig
+from likewise.errors import UsageError, close_match
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.layers.correlation import unit_query, unit_support
-from likewise.methods.cst.checkpoint import ENHANCER
-from likewise.methods.cst.enhancer import MaskEnhancer
-from likewise.methods.cst.model import Learner, PairSupport
+from likewise.methods.base import MethodSettings
+from likewise.methods.cst.checkpoint import ENHANCER, enhancer_of, learner_of
+from likewise.methods.cst.enhancer import MaskEnhancer, enhancer_loss, new_enhancer
+from likewise.methods.cst.method import Cst, CstSettings
+from likewise.methods.cst.model import Learner, PairSupport, untrained
 from likewise.methods.cst.objective import CLASS_WEIGHT, cst_loss
 from likewise.methods.cst.pseudo import THRESHOLD, head_cosines, pseudo_masks
-from likewise.methods.trainable import TrainingEpisode
+from likewise.methods.trainable import Trainable, TrainingEpisode
 
-Supervision = Literal["auto", "pseudo", "classes"]
+SUPERVISIONS = ("auto", "pseudo", "classes")
+PARTS = ("learner", "enhancer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CstTrainingSettings:
+class CstTrainingSettings(MethodSettings):
     """How CST is trained; defaults of the published code.
 
     side: of the square image, and of the masks in the loss. supervision: "auto" takes the masks that an episode has and
     pseudo masks where it has none (pixel-level, or mixed), "pseudo" pseudo masks always (image-level), "classes" no mask
     at all: the whole support image, and the classification term alone (image-level without pseudo masks, table 1; ours,
-    since its code is not published). class_weight: lambda. void_is_background: official code counts it so.
+    since its code is not published). class_weight: lambda. void_is_background: official code counts it so. threshold,
+    many_heads, coupled, square, kernels: as in `CstSettings`. part: "learner", or the "enhancer" of pseudo masks alone.
     """
 
+    part: str = "learner"
     side: int = 400
-    supervision: Supervision = "auto"
+    supervision: str = "auto"
     class_weight: float = CLASS_WEIGHT
     threshold: float = THRESHOLD
     many_heads: bool = True
+    coupled: bool = False
+    square: int = 12
+    kernels: tuple[int, ...] = (4, 3)
     void_is_background: bool = False
 
 
@@ -57,6 +67,24 @@ class CstTraining:
     def parameters(self) -> Iterator[nn.Parameter]:
         """The learner's."""
         return self.learner.parameters()
+
+    def to(self, device: torch.device) -> None:
+        """Move learner and enhancer."""
+        self.learner.to(device)
+        if self.enhancer is not None:
+            self.enhancer.to(device)
+
+    def method(self) -> Cst:
+        """CST with copies of the tensors as they are now."""
+        settings = CstSettings(
+            side=self.settings.side,
+            support="none" if self.settings.supervision == "classes" else "auto",
+            threshold=self.settings.threshold,
+            many_heads=self.settings.many_heads,
+            square=self.settings.square,
+            kernels=self.settings.kernels,
+        )
+        return Cst(settings, {name: tensor.detach().cpu().clone() for name, tensor in self.checkpoint().items()})
 
     def checkpoint(self) -> dict[str, Tensor]:
         """The learner's tensors, and the enhancer's under its prefix."""
@@ -76,7 +104,7 @@ class CstTraining:
         loss = cst_loss(
             class_logits,
             resize_corners(mask_logits, size),
-            torch.tensor([episode.present]),
+            torch.tensor([episode.present], device=class_logits.device),
             self._query_mask(episode)[None],
             weight=self.settings.class_weight,
             ignore=None if self.settings.void_is_background else 255,
@@ -90,29 +118,91 @@ class CstTraining:
     def _support_mask(self, episode: TrainingEpisode) -> Tensor:
         size = (self.settings.side, self.settings.side)
         if self.settings.supervision == "classes":
-            return torch.ones(size)
+            return torch.ones(size, device=episode.support.tokens.device)
         if episode.support_mask is not None and self.settings.supervision == "auto":
             return (resize_nearest(episode.support_mask, size) == 1).float()
         return self._pseudo(episode.support, episode.support).float()
 
     def _query_mask(self, episode: TrainingEpisode) -> Tensor:
         size = (self.settings.side, self.settings.side)
+        nothing = torch.zeros(size, device=episode.query.tokens.device)
         if self.settings.supervision == "classes":
-            return torch.zeros(size)
+            return nothing
         if episode.query_mask is not None and self.settings.supervision == "auto":
             return resize_nearest(episode.query_mask, size)
-        return self._pseudo(episode.query, episode.support) if episode.present else torch.zeros(size)
+        return self._pseudo(episode.query, episode.support) if episode.present else nothing
 
     def _pseudo(self, image: ImageFeatures, support: ImageFeatures) -> Tensor:
         """The pseudo mask (side, side) of an image by the class token of the support."""
-        if image.k is None or support.prefix_qk is None:
-            raise ValueError("pseudo masks need queries and keys of the last block")
         with torch.no_grad():
-            cosines = head_cosines(support.prefix_qk[None, 0, :, 0].float(), image.k[None].float()).reshape(1, -1, *image.grid)
+            cosines = _cosines(image, support)
             size = (self.settings.side, self.settings.side)
             if self.enhancer is not None:
                 return self.enhancer.masks(cosines, size)[0]
             return pseudo_masks(cosines.mean(dim=1), size, self.settings.threshold)[0]
+
+
+class CstEnhancerTraining:
+    """The mask enhancer under training, on the images that have masks. See `Trainable`."""
+
+    def __init__(self, enhancer: MaskEnhancer, settings: CstTrainingSettings) -> None:
+        self.enhancer, self.settings = enhancer.requires_grad_(True).train(), settings
+
+    def wants(self) -> FeatureSpec:
+        """What the learner wants, so that cached features serve both."""
+        return FeatureSpec(layers=(), side=self.settings.side, squash=True, qk=True)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The enhancer's."""
+        return self.enhancer.parameters()
+
+    def to(self, device: torch.device) -> None:
+        """Move the enhancer."""
+        self.enhancer.to(device)
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """The enhancer's tensors under its prefix; training of a learner may start from them."""
+        return {ENHANCER + name: tensor for name, tensor in self.enhancer.state_dict().items()}
+
+    def method(self) -> None:
+        """None: pseudo masks alone answer nothing."""
+        return
+
+    def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
+        """The loss of the support's own map, and of the query's where it shows the class; 0 where neither has a mask."""
+        del generator
+        pairs = [(episode.support, episode.support_mask), (episode.query, episode.query_mask if episode.present else None)]
+        losses = [self._loss(image, episode.support, mask) for image, mask in pairs if mask is not None]
+        if losses:
+            return {"loss": torch.stack(losses).mean()}
+        return {"loss": torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0}
+
+    def _loss(self, image: ImageFeatures, support: ImageFeatures, mask: Tensor) -> Tensor:
+        size = (self.settings.side, self.settings.side)
+        return enhancer_loss(self.enhancer(_cosines(image, support)), resize_nearest(mask, size)[None])
+
+
+def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
+    """The learner or the enhancer, new by a seed or from the tensors of a checkpoint; see `Method.trainable`."""
+    settings = CstTrainingSettings().changed(**values)
+    for name, value, known in (("supervision", settings.supervision, SUPERVISIONS), ("part", settings.part, PARTS)):
+        if value not in known:
+            raise UsageError(f"{name} is {value!r}", where=f"method.{name}", remedy=close_match(value, known))
+    given = start or {}
+    enhancer = enhancer_of(given)
+    if settings.part == "enhancer":
+        return CstEnhancerTraining(enhancer or new_enhancer(backbone.heads, seed), settings)
+    if any(not name.startswith(ENHANCER) for name in given):
+        return CstTraining(learner_of(given, side=settings.square, kernels=settings.kernels), settings, enhancer)
+    channels = backbone.depth * (backbone.heads if settings.many_heads else 1)
+    return CstTraining(untrained(channels, settings.square, settings.kernels, coupled=settings.coupled, seed=seed), settings, enhancer)
+
+
+def _cosines(image: ImageFeatures, support: ImageFeatures) -> Tensor:
+    """Cosines by head (1, A, h, w) of an image's keys with the query of the support's class token."""
+    if image.k is None or support.prefix_qk is None:
+        raise ValueError("pseudo masks need queries and keys of the last block")
+    return head_cosines(support.prefix_qk[None, 0, :, 0].float(), image.k[None].float()).reshape(1, -1, *image.grid)
 
 
 def _heads(item: ImageFeatures, settings: CstTrainingSettings) -> int:

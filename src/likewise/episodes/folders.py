@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from likewise.data.images import read_image
+from likewise.data.images import image_size, read_image
 from likewise.errors import InputError
+
+_NO_IMAGE = "the list names an image that is not there"
+_NO_MASK = "the mask of an image is not there"
+_ONE_RELEASE = "Take image and mask from the same release of the data"
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,19 @@ class PascalFolder:
 
     def image(self, name: str) -> NDArray[np.uint8]:
         """The picture (H, W, 3); InputError where it is missing or damaged."""
-        return _image(self.root / "JPEGImages" / f"{name}.jpg")
+        return _image(self.image_path(name))
 
     def labels(self, name: str) -> NDArray[np.uint8]:
         """Class numbers 1 to 20, 255 for void, (H, W)."""
-        return _labels(self.root / "SegmentationClassAug" / f"{name}.png")
+        return _labels(self.mask_path(name))
+
+    def image_path(self, name: str) -> Path:
+        """Where a picture stands."""
+        return self.root / "JPEGImages" / f"{name}.jpg"
+
+    def mask_path(self, name: str) -> Path:
+        """Where its mask stands."""
+        return self.root / "SegmentationClassAug" / f"{name}.png"
 
 
 @dataclass(frozen=True)
@@ -36,20 +48,42 @@ class CocoFolder:
 
     def image(self, name: str) -> NDArray[np.uint8]:
         """The picture (H, W, 3); InputError where it is missing or damaged."""
-        return _image(self.root / name)
+        return _image(self.image_path(name))
 
     def labels(self, name: str) -> NDArray[np.uint8]:
         """Class numbers 1 to 80, (H, W)."""
-        return _labels((self.root / "annotations" / name).with_suffix(".png"))
+        return _labels(self.mask_path(name))
+
+    def image_path(self, name: str) -> Path:
+        """Where a picture stands."""
+        return self.root / name
+
+    def mask_path(self, name: str) -> Path:
+        """Where its mask stands."""
+        return (self.root / "annotations" / name).with_suffix(".png")
+
+
+def check_pair(image: Path, mask: Path) -> None:
+    """InputError where a picture or its mask is missing, or where their headers say different sizes."""
+    _there(image, _NO_IMAGE)
+    _there(mask, _NO_MASK)
+    size = image_size(image)
+    try:
+        with Image.open(mask) as opened:
+            width, height = opened.size
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"the mask cannot be read ({error})", where=str(mask), remedy="Fetch it again") from error
+    if (height, width) != size:
+        raise InputError(f"the mask is {width}x{height}, its image {size[1]}x{size[0]}", where=str(mask), remedy=_ONE_RELEASE)
 
 
 def _image(path: Path) -> NDArray[np.uint8]:
-    _there(path, "the list names an image that is not there")
+    _there(path, _NO_IMAGE)
     return read_image(path)
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:
-    _there(path, "the mask of an image is not there")
+    _there(path, _NO_MASK)
     try:
         with Image.open(path) as image:
             if image.mode not in ("P", "L"):

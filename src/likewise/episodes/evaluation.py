@@ -1,0 +1,207 @@
+"""A method through the episodes of a benchmark: learn from each support, answer its query, count.
+
+Everything that can be wrong with lists, images and options is found before the backbone runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import likewise
+from likewise.backbones import FeatureProvider, load_backbone, pick_device
+from likewise.data import LabelKind, Prediction
+from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
+from likewise.episodes.items import VOID, relative_labels
+from likewise.episodes.journal import open_journal
+from likewise.episodes.outcome import Outcome, judge
+from likewise.episodes.sampling import Episode
+from likewise.episodes.support import Labelling, Pairing, support_of
+from likewise.errors import InputError, UsageError
+from likewise.functional.calibration import PRESENT_FROM
+from likewise.methods.base import Method, Preset
+from likewise.methods.prompts import PATCH_KINDS
+from likewise.task.face import Task
+from likewise.task.learning import Place, check_fit, equip, extract, learn_memory, make_method
+
+Told = Callable[[int, int], None]  # episodes done, of how many
+KINDS = {"mask": LabelKind.MASK, "box": LabelKind.BOX, "point": LabelKind.POINT, "tag": LabelKind.TAG}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The episodes to answer; see `episodes_of` and `support_of`."""
+
+    part: Part = "test"
+    fold: int = 0
+    way: int = 1
+    shot: int | tuple[int, ...] = 1
+    episodes: int = 1000
+    seed: int = 0
+    frame: Frame = "fscs"
+    labelling: Labelling = "mask"
+    pairing: Pairing = "pairs"
+    official: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """What answers them: a method with its settings, backbone, checkpoint and place, as in `likewise.learn`."""
+
+    method: str
+    backbone: str = "auto"
+    checkpoint: str | Path | None = None
+    preset: Preset = "default"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    place: Place = field(default_factory=Place)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The outcomes of a fold, and what they depend on."""
+
+    outcomes: Sequence[Outcome]
+    classes: Sequence[int]
+    fingerprint: Mapping[str, Any]
+
+
+class Runner:
+    """A contender made ready: its weights are opened once for all folds and settings.
+
+    features: a folder that keeps features between episodes and runs; None for the environment variable LIKEWISE_FEATURES, else
+    none. Raises UsageError for unknown names, WeightsError where weights are missing.
+    """
+
+    def __init__(self, contender: Contender, features: Path | None = None) -> None:
+        self.contender = contender
+        self.method, self._role = equip(make_method(contender.method, contender.preset, contender.settings), contender.checkpoint)
+        self._features = features
+        self._opened: FeatureProvider | None = None
+
+    def evaluate(self, benchmark: Benchmark, setting: Setting, folder: Path | None = None, told: Told | None = None) -> Evaluated:
+        """The outcomes of all episodes of a setting; those that `folder` holds of the same are taken from there.
+
+        Raises UsageError for a method that does not take such a support, InputError for images, masks and lists that do not fit
+        (before anything is learned), OutputError for a folder of something else.
+        """
+        check_takes(self.method, setting.labelling)
+        episodes = drawn(benchmark, setting)
+        fingerprint = self._fingerprint(benchmark, setting, episodes)
+        with open_journal(folder, fingerprint) as journal:
+            for index in range(len(journal.outcomes), len(episodes)):
+                if told is not None:
+                    told(index, len(episodes))
+                journal.add(self._answer(benchmark, setting, index, episodes[index]))
+            if told is not None:
+                told(len(episodes), len(episodes))
+            return Evaluated(journal.outcomes[: len(episodes)], list(episodes.images.by_class), fingerprint)
+
+    @property
+    def weights(self) -> dict[str, dict[str, str]]:
+        """Name and SHA-256 of the weights by role."""
+        backbone = self._provider.backbone
+        return {"backbone": {"name": backbone.name, "sha256": backbone.sha256}, **self._role}
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Engine, precision, device and instruction set."""
+        wishes = self.method.wants()
+        return self._provider.describe(wishes[0]) if wishes else {}
+
+    @property
+    def _provider(self) -> FeatureProvider:
+        if self._opened is None:
+            from likewise import weights
+
+            name, place = self.contender.backbone, self.contender.place
+            backbone = load_backbone(name if name.startswith("random:") else weights.resolve(name))
+            self._opened = FeatureProvider(
+                backbone,
+                engine=place.engine,
+                device=pick_device(place.device),
+                precision=place.precision,
+                cache=weights.cache_folder() / "openvino",
+                features=self._features,
+            )
+        return self._opened
+
+    def _fingerprint(self, benchmark: Benchmark, setting: Setting, episodes: Episodes) -> dict[str, Any]:
+        """All that an outcome depends on, but how many episodes there are: a longer run may follow a shorter one."""
+        lists = hashlib.sha256(repr([(number, list(names)) for number, names in episodes.images.by_class.items()]).encode())
+        lists.update(repr(list(episodes.images.queries)).encode())
+        chosen = {name: value for name, value in asdict(setting).items() if name != "episodes"}
+        return {
+            "benchmark": benchmark.name,
+            "lists": lists.hexdigest(),
+            **chosen,
+            "method": self.method.name,
+            "settings": asdict(self.method.settings),
+            "weights": self.weights,
+            **self.place,
+            "likewise": likewise.__version__,
+        }
+
+    def _answer(self, benchmark: Benchmark, setting: Setting, index: int, episode: Episode) -> Outcome:
+        """The outcome of an episode."""
+        try:
+            task = self._learned(benchmark, setting, episode)
+            prediction = task.predict_prepared([task.prepare(benchmark.source(episode.query))])[0]
+        except InputError as error:
+            raise InputError(error.what, where=f"episode {index}: {error.where}", remedy=error.remedy) from error
+        truth = benchmark.labels(episode.query)
+        if truth.shape != prediction.size:
+            raise InputError(f"the mask is {truth.shape[::-1]}, its image {prediction.size[::-1]}", where=episode.query, remedy="Give it the size of the image")
+        found = _labels(prediction, setting.frame), _present(prediction)
+        return judge(index, episode.query, episode.classes, *found, relative_labels(truth, episode.classes), truth == VOID)
+
+    def _learned(self, benchmark: Benchmark, setting: Setting, episode: Episode) -> Task:
+        support = support_of(episode, benchmark, setting.labelling, setting.pairing)
+        check_fit(self.method, support)
+        method = self.method.settled(support)
+        kept, _ = extract(self._provider, method, support, None, thumbnails=False)
+        memory = learn_memory(method, support, kept)
+        return Task(method, self.contender.preset, memory, support, None, [], self.weights, self.contender.place, self._provider)
+
+
+def check_takes(method: Method, labelling: Labelling) -> None:
+    """UsageError where a method cannot learn from such a support."""
+    reachable = set(method.takes) | (set(PATCH_KINDS) if LabelKind.MASK in method.takes else set())
+    if KINDS[labelling] not in reachable:
+        raise UsageError(f"the method {method.name!r} does not take a {labelling} as support", where="support", remedy="Choose another method or support")
+
+
+def drawn(benchmark: Benchmark, setting: Setting) -> Episodes:
+    """The episodes of a setting, every image of theirs checked to be there and to fit its mask."""
+    episodes = episodes_of(
+        benchmark,
+        setting.part,
+        setting.fold,
+        setting.way,
+        setting.shot,
+        setting.episodes,
+        setting.seed,
+        setting.frame,
+        official=setting.official,
+    )
+    names = {name for episode in episodes for name in (episode.query, *(each for listed in episode.supports for each in listed))}
+    benchmark.check(sorted(names))
+    return episodes
+
+
+def _labels(prediction: Prediction, frame: Frame) -> NDArray[np.integer]:
+    """Labels 0..N; in FS-S, where the class is known to be there, the likelier of class and background whatever its presence."""
+    if frame == "fscs":
+        return prediction.labels
+    return np.asarray(prediction.scores.argmax(axis=0), np.uint8)
+
+
+def _present(prediction: Prediction) -> list[bool]:
+    """Whether each class is there: likelier than not, or where a method gives no probability, whether any pixel is of it."""
+    probabilities = {number: prediction.present.get(name) for number, name in prediction.classes.names.items()}
+    return [bool((prediction.labels == number).any()) if p is None or np.isnan(p) else p >= PRESENT_FROM for number, p in probabilities.items()]

@@ -14,11 +14,14 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from likewise import __version__
+from likewise.cli.data import data_app
 from likewise.cli.demo import demo
+from likewise.cli.evaluate import evaluate
 from likewise.cli.inspect import inspect
 from likewise.cli.label import label
 from likewise.cli.learn import learn
 from likewise.cli.methods import methods
+from likewise.cli.train import train
 from likewise.cli.verify import verify
 from likewise.cli.weights import weights_app
 from likewise.errors import LikewiseError
@@ -49,7 +52,10 @@ app.command("learn")(learn)
 app.command("inspect")(inspect)
 app.add_typer(weights_app, name="weights")
 app.command("methods")(methods)
+app.command("evaluate")(evaluate)
+app.add_typer(data_app, name="data")
 app.command("verify")(verify)
+app.command("train")(train)
 app.command("demo")(demo)
 
 # what typer raises for a command line that it cannot parse; where this class lives differs between its versions

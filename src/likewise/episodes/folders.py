@@ -95,4 +95,4 @@ def _labels(path: Path) -> NDArray[np.uint8]:
 
 def _there(path: Path, what: str) -> None:
     if not path.is_file():
-        raise InputError(what, where=str(path), remedy="Fetch the data set again, or check the folder")
+        raise InputError(what, where=str(path), remedy="Fetch the data set again, or check the folder (`likewise data check`)")

@@ -1,0 +1,163 @@
+"""`likewise evaluate`: methods through the episodes of a benchmark, beside published figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from likewise.cli.label import PresetName
+from likewise.cli.learn import parse_settings
+from likewise.errors import UsageError
+
+LINE_EVERY = 30.0  # seconds between lines where stderr is no terminal
+
+
+class SupportName(StrEnum):
+    """What support images are labelled by."""
+
+    MASK = "mask"
+    BOX = "box"
+    POINT = "point"
+    TAG = "tag"
+
+
+class PartName(StrEnum):
+    """Which classes of a fold the episodes are of."""
+
+    TEST = "test"
+    VAL = "val"
+    TRAIN = "train"
+
+
+class FrameName(StrEnum):
+    """FS-CS: the query may show some classes or none; FS-S: it shows the one class."""
+
+    FSCS = "fscs"
+    FSS = "fss"
+
+
+class PairingName(StrEnum):
+    """How support images with several classes are shown."""
+
+    PAIRS = "pairs"
+    JOINT = "joint"
+
+
+class TrainedOnName(StrEnum):
+    """What a checkpoint was trained on."""
+
+    UNKNOWN = "unknown"
+    STRICT = "strict-folds"
+    DOMAIN = "in-domain"
+    OTHER = "other-data"
+
+
+def evaluate(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="A name of `likewise methods`, several with commas, or 'all' that take the support.")],
+    benchmark: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help="pascal-5i:DIR, coco-20i:DIR, fss-1000:DIR, views:PATH, or the PATH of labelled images.")
+    ],
+    fold: Annotated[str, typer.Option("--fold", help="A number, several with commas, or all.")] = "all",
+    part: Annotated[PartName, typer.Option("--part", help="The classes of the fold to draw from.")] = PartName.TEST,
+    way: Annotated[int, typer.Option("--way", help="Classes an episode.")] = 1,
+    shot: Annotated[str, typer.Option("--shot", help="Support images a class; or a number for each way, with commas.")] = "1",
+    episodes: Annotated[int, typer.Option("--episodes", help="Episodes a fold.")] = 1000,
+    support: Annotated[SupportName, typer.Option("--support", help="What support images are labelled by.")] = SupportName.MASK,
+    frame: Annotated[FrameName, typer.Option("--frame", help="fscs: the query may show no class; fss: it shows the one class.")] = FrameName.FSCS,
+    pairing: Annotated[PairingName, typer.Option("--pairing", help="pairs: one class an example, as published; joint: all that it shows.")] = PairingName.PAIRS,
+    seed: Annotated[int, typer.Option("--seed", help="0 draws the published episodes.")] = 0,
+    official: Annotated[bool, typer.Option("--official", help="Draw FS-S supports as published: one may occur twice.")] = False,
+    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Repeat a table of the paper (1, 4, a.14) instead of one setting.")] = None,
+    folds: Annotated[str | None, typer.Option("--folds", metavar="N|FILE", help="How many folds of labelled images, or a TOML or JSON file.")] = None,
+    least: Annotated[int, typer.Option("--least", help="Leave out classes with fewer labelled images.")] = 1,
+    as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the labelled images in this format.")] = None,
+    lists: Annotated[Path | None, typer.Option("--lists", metavar="DIR", help="The folder of the published lists, if not in the benchmark's.")] = None,
+    own_lists: Annotated[bool, typer.Option("--own-lists", help="Take lists of pascal-5i and coco-20i that are not the published ones.")] = False,
+    backbone: Annotated[str, typer.Option("--backbone", help="A name of `likewise weights list`.")] = "auto",
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method; 'random' for none.")] = None,
+    trained_on: Annotated[TrainedOnName, typer.Option("--trained-on", help="What the checkpoint was trained on, for the record.")] = TrainedOnName.UNKNOWN,
+    preset: Annotated[PresetName, typer.Option("--preset", help="Speed against quality.")] = PresetName.DEFAULT,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
+    features: Annotated[
+        Path | None, typer.Option("--features", metavar="DIR", help="Keep features here. [default: $LIKEWISE_FEATURES, else OUT/features]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write records here; an evaluation that was stopped goes on.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
+) -> None:
+    """Evaluate METHOD in episodes of BENCHMARK.
+
+    Each episode is a small task of its own: the method learns from the support images and answers the query. Exact ratio, mIoU
+    and FB-IoU are counted over all episodes, with intervals, by class, and beside published figures of the same setting.
+    """
+    from likewise.episodes import running
+    from likewise.episodes.evaluation import Contender, Setting
+    from likewise.episodes.opening import open_benchmark
+    from likewise.task.learning import Place
+
+    data = open_benchmark(benchmark, folds=_folds(folds), format=as_format, lists=lists, own_lists=own_lists, least=least)
+    setting = Setting(
+        part=part.value,
+        way=way,
+        shot=_shots(shot),
+        episodes=episodes,
+        seed=seed,
+        frame=frame.value,
+        labelling=support.value,
+        pairing=pairing.value,
+        official=official,
+    )
+    names = running.methods_named(method, support.value, checkpoint=checkpoint is not None)
+    contenders = [
+        Contender(
+            method=name,
+            backbone=backbone,
+            checkpoint=running.checkpoint_for(name, checkpoint, alone=len(names) == 1),
+            preset=preset.value,
+            settings=parse_settings(settings or []),
+            place=Place(device, engine),
+        )
+        for name in names
+    ]
+    kept = running.features_folder(features, out)
+    job = running.Job(data, running.folds_named(fold, data), out, kept, trained_on.value, _Teller())
+    if table is not None:
+        page, records = running.run_table(job, contenders, setting, table)
+    else:
+        records = running.run_all(job, contenders, setting)
+        page = running.page_of_all(records)
+    print(json.dumps(records, indent=2) if as_json else page, end="" if not as_json else "\n")
+    if out is not None:
+        print(f"records are in {out}; the same command goes on or prints them again", file=sys.stderr)
+
+
+class _Teller:
+    """Says how far a fold is: on one line of a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, title: str, done: int, of: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{title}: {done}/{of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._said > LINE_EVERY:
+            self._said = time.monotonic()
+            print(f"{title}: {done} of {of} episodes", file=sys.stderr, flush=True)
+
+
+def _folds(text: str | None) -> int | Path | None:
+    return None if text is None else int(text) if text.isdecimal() else Path(text)
+
+
+def _shots(text: str) -> Any:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"{text!r} is no number of images", where="--shot", remedy="Write for example --shot 1, or --way 2 --shot 1,5")
+    return int(parts[0]) if len(parts) == 1 else tuple(int(part) for part in parts)

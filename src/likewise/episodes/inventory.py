@@ -1,0 +1,104 @@
+"""What of a published benchmark's data is in a folder, what is missing, and where it is to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from likewise.episodes.folds import FOLDS, OfficialName
+from likewise.episodes.fss import FssBenchmark
+from likewise.episodes.lists import ImageList, Split, read_list
+from likewise.episodes.official import OfficialBenchmark, list_folder
+from likewise.errors import InputError, UsageError, close_match
+
+LISTS_FROM = "https://github.com/dahyun-kang/cst (data/splits)"
+SOURCES = {
+    "pascal-5i": {
+        "pictures": "PASCAL VOC 2012, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ (training and validation data: VOC2012/JPEGImages)",
+        "masks": "SegmentationClassAug: VOC 2012 joined with SBD, http://home.bharathh.info/pubs/codes/SBD/download.html; "
+        "ready-made as https://github.com/juhongm999/hsnet says",
+    },
+    "coco-20i": {
+        "pictures": "COCO, https://cocodataset.org/#download (2014 train and val images: train2014, val2014)",
+        "masks": "annotations/train2014 and annotations/val2014, drawn by the authors of the lists: https://github.com/juhongm999/hsnet says where",
+    },
+    "fss-1000": {"pictures": "FSS-1000, https://github.com/HKUSTCV/FSS-1000", "masks": "FSS-1000, https://github.com/HKUSTCV/FSS-1000"},
+}
+FSS_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Stock:
+    """One thing that a benchmark needs: how many are there of how many, some that are missing, a remark, and where to get it."""
+
+    what: str
+    there: int
+    needed: int
+    source: str
+    missing: Sequence[str] = field(default_factory=tuple)
+    remark: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.there >= self.needed > 0
+
+
+def take_stock(name: str, root: Path) -> list[Stock]:
+    """What of the benchmark is in `root`: lists, pictures, masks. UsageError for a benchmark without fixed data."""
+    if name not in SOURCES:
+        raise UsageError(f"there is no benchmark {name!r} with fixed data", where="data check", remedy=close_match(name, SOURCES))
+    if not root.is_dir():
+        raise InputError("there is no such folder", where=str(root), remedy=f"Make it, and put the data into it: {SOURCES[name]['pictures']}")
+    return _fss(root) if name == "fss-1000" else _official("pascal-5i" if name == "pascal-5i" else "coco-20i", root)
+
+
+def _official(name: OfficialName, root: Path) -> list[Stock]:
+    lists, stock = _lists(name, root)
+    names = sorted({image for found in lists for images in found.by_class.values() for image in images})
+    pictures = OfficialBenchmark(name, root).pictures
+    return [
+        stock,
+        _files("pictures", [pictures.image_path(image) for image in names], root, SOURCES[name]["pictures"]),
+        _files("masks", [pictures.mask_path(image) for image in names], root, SOURCES[name]["masks"]),
+    ]
+
+
+def _lists(name: OfficialName, root: Path) -> tuple[list[ImageList], Stock]:
+    """The lists that can be read, and what is to be said of all."""
+    wanted: list[tuple[int, Split]] = [(fold, split) for split in ("trn", "val") for fold in range(FOLDS)]
+    found, wrong, remark = [], [], ""
+    for fold, split in wanted:
+        try:
+            found.append(read_list(name, list_folder(name, root), fold, split))
+        except InputError as error:
+            wrong.append(f"{split}, fold {fold}")
+            remark = remark or f"{error.where}: {error.what}"
+    return found, Stock("lists of folds", len(found), len(wanted), LISTS_FROM, tuple(wrong), remark)
+
+
+def _files(what: str, paths: Sequence[Path], root: Path, source: str) -> Stock:
+    """How many of the files there are; folders are listed once, since there are many files."""
+    held = {folder: {path.name for path in folder.iterdir()} if folder.is_dir() else set() for folder in {path.parent for path in paths}}
+    missing = [path for path in paths if path.name not in held[path.parent]]
+    remark = "" if paths else "without lists nobody knows which are needed"
+    return Stock(what, len(paths) - len(missing), len(paths), source, tuple(_short(missing, root)), remark)
+
+
+def _short(paths: Iterable[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths][:3]
+
+
+def _fss(root: Path) -> list[Stock]:
+    source = SOURCES["fss-1000"]["pictures"]
+    try:
+        benchmark = FssBenchmark(root)
+    except InputError as error:
+        return [Stock("classes", 0, FSS_CLASSES, source, (), error.what)]
+    images = sorted(path for name in benchmark.class_names.values() for path in (benchmark.root / name).glob("*.jpg"))
+    return [
+        Stock("classes", len(benchmark.class_names), FSS_CLASSES, source, (), benchmark.folding.origin),
+        _files("pictures", images, root, source),
+        _files("masks", [path.with_suffix(".png") for path in images], root, source),
+    ]

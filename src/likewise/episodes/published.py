@@ -1,0 +1,93 @@
+"""Published figures of few-shot classification and segmentation, beside which ours are put. They stand in published.json, with their source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from likewise.episodes.benchmark import Frame
+from likewise.episodes.support import Labelling
+from likewise.errors import UsageError, close_match
+
+SUPERVISION: Mapping[Labelling, str] = {"mask": "pixel", "tag": "image", "box": "pixel", "point": "pixel"}
+_LABELLING: Mapping[str, Labelling] = {"pixel": "mask", "image": "tag", "mixed": "tag"}
+_OF_STUDIES = ("heads", "loss_weight", "percent_true_masks")  # what rows of ablations alone say
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of a table of the paper: scores in percent, averages over four folds of 1,000 episodes."""
+
+    table: str
+    benchmark: str
+    frame: Frame
+    supervision: str
+    way: int
+    shot: int
+    method: str
+    variant: Mapping[str, Any]
+    average: Mapping[str, float]
+    folds: Mapping[str, Sequence[float]]
+
+    @property
+    def title(self) -> str:
+        """The method and what tells it from others of its table.
+
+        >>> rows_of("a.8")[0].title
+        'CST, loss weight 0.05'
+        """
+        words = {"pseudo_masks": {True: "pseudo masks", False: "no pseudo masks"}.get(self.variant.get("pseudo_masks", None))}
+        words |= {name: f"{name.replace('_', ' ')} {value}" for name, value in self.variant.items() if name not in ("pseudo_masks", "backbone")}
+        return ", ".join([self.method, *(word for word in words.values() if word)])
+
+    @property
+    def asked(self) -> tuple[Frame, Labelling, int, int]:
+        """What has to be evaluated to stand beside it: frame, support, ways, shots."""
+        return self.frame, _LABELLING[self.supervision], self.way, self.shot
+
+
+@cache
+def _file() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files("likewise.episodes").joinpath("published.json").read_text("utf-8"))
+    return found
+
+
+@cache
+def every_row() -> tuple[Published, ...]:
+    """All rows, in the order of the paper."""
+    return tuple(Published(**row) for row in _file()["rows"])
+
+
+def source() -> str:
+    """Where the figures are from."""
+    return str(_file()["source"])
+
+
+def protocol() -> str:
+    """How they were made."""
+    return str(_file()["protocol"])
+
+
+def rows_of(table: str) -> list[Published]:
+    """The rows of a table by its name in the paper ("1", "a.14"); UsageError with the closest match for one that is not there."""
+    known = dict.fromkeys(row.table for row in every_row())
+    if table not in known:
+        raise UsageError(f"there is no table {table!r} with figures that can be repeated", where="table", remedy=close_match(table, known))
+    return [row for row in every_row() if row.table == table]
+
+
+def rows_beside(benchmark: str, frame: Frame, labelling: Labelling, way: int, shot: int) -> list[Published]:
+    """Rows of the same setting, of this benchmark if there are any, else of all: each method once, without ablations."""
+    same = [
+        row
+        for row in every_row()
+        if (row.frame, row.supervision, row.way, row.shot) == (frame, SUPERVISION[labelling], way, shot)
+        and not any(name in row.variant for name in _OF_STUDIES)
+        and " " not in row.method
+    ]
+    same = [row for row in same if row.benchmark == benchmark] or same
+    return list({(row.benchmark, row.title): row for row in reversed(same)}.values())[::-1]

@@ -1,0 +1,167 @@
+"""Several methods, folds and settings in one go, and the files that come of it.
+
+OUT/METHOD/SETTING/foldN/   the lines of each fold (`journal`)
+OUT/METHOD/SETTING/record.json, page.md
+OUT/table-NAME.md           of a table of the paper
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from likewise.episodes.benchmark import Benchmark
+from likewise.episodes.evaluation import Contender, Runner, Setting, check_takes, drawn
+from likewise.episodes.record import TrainedOn, head_row, own_row, page_of, record_of, rule_row
+from likewise.episodes.support import Labelling
+from likewise.episodes.tables import Block, blocks_of, page_of_table
+from likewise.errors import LikewiseError, UsageError
+from likewise.formats.files import json_bytes, write_atomic
+from likewise.methods.registry import available, method_class
+
+Told = Callable[[str, int, int], None]  # what is evaluated, episodes done, of how many
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is common to all evaluations of a call: data, folds, the folder of the results, and where features are kept."""
+
+    benchmark: Benchmark
+    folds: Sequence[int]
+    out: Path | None = None
+    features: Path | None = None
+    trained_on: TrainedOn = "unknown"
+    told: Told | None = None
+
+
+def methods_named(text: str, labelling: Labelling, *, checkpoint: bool) -> list[str]:
+    """The methods of "a,b", or with "all" every registered one that takes such a support; trained ones only with a checkpoint, and alone.
+
+    UsageError for unknown names, and for a checkpoint with several methods.
+    """
+    if text != ALL:
+        names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+        classes = [method_class(name) for name in names]
+        if checkpoint and sum(found.trained for found in classes) > 1:
+            raise UsageError("a checkpoint belongs to one method", where="checkpoint", remedy="Evaluate trained methods one by one")
+        return names
+    takers = []
+    for name in available():
+        found = method_class(name)
+        if found.trained and not checkpoint:
+            continue
+        try:
+            check_takes(found(), labelling)
+        except UsageError:
+            continue
+        takers.append(name)
+    return takers
+
+
+def folds_named(text: str, benchmark: Benchmark) -> list[int]:
+    """Fold numbers of "0", "0,2" or "all"; UsageError for others."""
+    if text == ALL:
+        return list(range(benchmark.folds))
+    try:
+        found = list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        found = [-1]
+    if not all(0 <= fold < benchmark.folds for fold in found):
+        raise UsageError(f"there is no fold {text!r} in {benchmark.name}", where="fold", remedy=f"Write all, or numbers from 0 to {benchmark.folds - 1}")
+    return found
+
+
+def run_setting(job: Job, runner: Runner, setting: Setting) -> dict[str, Any]:
+    """The record of a method in a setting over the folds of a job; written to its folder if there is one."""
+    started = time.monotonic()
+    folder = None if job.out is None else job.out / runner.contender.method / name_of(setting)
+    found = {}
+    for fold in job.folds:
+        title = f"{runner.contender.method}, {name_of(setting)}, fold {fold}"
+        told = None if job.told is None else _named(job.told, title)
+        found[fold] = runner.evaluate(job.benchmark, replace(setting, fold=fold), None if folder is None else folder / f"fold{fold}", told)
+    record = record_of(runner, job.benchmark, setting, found, time.monotonic() - started, job.trained_on)
+    if folder is not None:
+        write_atomic(folder / "record.json", json_bytes(record))
+        write_atomic(folder / "page.md", page_of(record).encode())
+    return record
+
+
+def run_all(job: Job, contenders: Sequence[Contender], setting: Setting) -> list[dict[str, Any]]:
+    """A record for each contender; all of them and all folds are checked before the first begins."""
+    runners = [Runner(contender, job.features) for contender in contenders]
+    for runner in runners:
+        check_takes(runner.method, setting.labelling)
+    for fold in job.folds:
+        drawn(job.benchmark, replace(setting, fold=fold))
+    return [run_setting(job, runner, setting) for runner in runners]
+
+
+def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: str) -> tuple[str, list[dict[str, Any]]]:
+    """The page of a table of the paper repeated here, and the records behind it; settings that the data cannot carry are named with the reason."""
+
+    def check(setting: Setting) -> None:
+        for fold in job.folds:
+            drawn(job.benchmark, replace(setting, fold=fold))
+
+    blocks = blocks_of(table, base, check)
+    runners = [Runner(contender, job.features) for contender in contenders]
+    filled: list[tuple[Block, list[dict[str, Any]]]] = []
+    for block in blocks:
+        able = [] if block.obstacle else [runner for runner in runners if _takes(runner, block.setting)]
+        filled.append((block, [run_setting(job, runner, block.setting) for runner in able]))
+    page = page_of_table(table, job.benchmark, filled)
+    if job.out is not None:
+        write_atomic(job.out / f"table-{table}.md", page.encode())
+    return page, [record for _, records in filled for record in records]
+
+
+def checkpoint_for(name: str, checkpoint: str | None, *, alone: bool) -> str | None:
+    """The checkpoint for a method; of several methods those that are not trained have none, a single one must take it."""
+    return checkpoint if alone or method_class(name).trained else None
+
+
+def page_of_all(records: Sequence[Mapping[str, Any]]) -> str:
+    """The pages of records one after the other; of several a table of all rows comes first."""
+    pages = [page_of(record) for record in records]
+    if len(records) > 1:
+        pages.insert(0, "\n".join([head_row(), rule_row(), *(own_row(record) for record in records)]) + "\n")
+    return "\n".join(pages)
+
+
+def name_of(setting: Setting) -> str:
+    """A setting as the name of a folder.
+
+    >>> name_of(Setting(way=2, shot=(1, 5), labelling="tag", seed=3))
+    'test-fscs-2way-1+5shot-tag-seed3'
+    """
+    shot = str(setting.shot) if isinstance(setting.shot, int) else "+".join(map(str, setting.shot))
+    words = [setting.part, setting.frame, f"{setting.way}way", f"{shot}shot", setting.labelling]
+    words += [setting.pairing] if setting.pairing != "pairs" else []
+    words += [f"seed{setting.seed}"] if setting.seed else []
+    return "-".join(words + (["official"] if setting.official else []))
+
+
+def features_folder(given: Path | None, out: Path | None) -> Path | None:
+    """Where features are kept: the folder given, else that of LIKEWISE_FEATURES, else one in the folder of results; None for nowhere."""
+    if given is not None:
+        return given
+    kept = os.environ.get("LIKEWISE_FEATURES")
+    return Path(kept) if kept else None if out is None else out / "features"
+
+
+def _takes(runner: Runner, setting: Setting) -> bool:
+    try:
+        check_takes(runner.method, setting.labelling)
+    except LikewiseError:
+        return False
+    return True
+
+
+def _named(told: Told, title: str) -> Callable[[int, int], None]:
+    return lambda done, of: told(title, done, of)

@@ -1,9 +1,8 @@
 """Pseudo masks and their enhancer."""
 
-import pytest
 import torch
 
-from likewise.methods.cst.enhancer import enhancer_loss, new_enhancer, with_true_masks
+from likewise.methods.cst.enhancer import enhancer_loss, new_enhancer
 from likewise.methods.cst.pseudo import head_cosines, pseudo_masks
 
 
@@ -46,14 +45,3 @@ def test_unknown_pixels_teach_the_enhancer_nothing():
     part[0] = 255
     assert torch.isclose(enhancer_loss(logits, part), enhancer_loss(logits[1:], masks[1:]))
     assert float(enhancer_loss(logits, torch.full((2, 3, 4), 255))) == 0
-
-
-@pytest.mark.parametrize(("percent", "count"), [(0, 0), (2.5, 1), (5, 2), (10, 4), (100, 40)])
-def test_the_first_images_by_name_have_masks(percent, count):
-    names = [f"{number:03d}" for number in range(40)]
-    assert sorted(with_true_masks([*reversed(names), "007"], percent)) == names[:count]
-
-
-def test_a_share_beyond_all_is_refused():
-    with pytest.raises(ValueError, match="101"):
-        with_true_masks(["a"], 101)

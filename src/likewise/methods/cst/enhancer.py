@@ -8,9 +8,6 @@ logits resized with their corners, the threshold 1/2, one network for support an
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
@@ -47,20 +44,6 @@ def enhancer_loss(logits: Tensor, masks: Tensor) -> Tensor:
     if not bool(known.any()):
         return full.sum() * 0
     return binary_cross_entropy_with_logits(full[known], (masks[known] > 0).to(full.dtype))
-
-
-def with_true_masks(names: Iterable[str], percent: float) -> frozenset[str]:
-    """The images whose true masks may be used: the first `percent` of all, sorted by name; at least one if any are asked for.
-
-    Raises ValueError for a share outside 0 to 100.
-
-    >>> sorted(with_true_masks(["d", "b", "a", "c"], 50))
-    ['a', 'b']
-    """
-    if not 0 <= percent <= 100:
-        raise ValueError(f"a share of {percent} percent does not exist")
-    ordered = sorted(set(names))
-    return frozenset(ordered[: math.ceil(len(ordered) * percent / 100 - 1e-9)])
 
 
 def new_enhancer(heads: int, seed: int = 0) -> MaskEnhancer:

@@ -72,7 +72,7 @@ class Attention(nn.Module):
         q = _heads(conv2d(pooled, self.qkv.weight[:width], self.qkv.bias[:width]))
         k, v = (_heads(part) for part in conv2d(full, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1))
         logits = q @ k.transpose(-1, -2)
-        outside = torch.cat([torch.zeros_like(hidden[:, :1]), hidden], dim=1)
+        outside = torch.cat([hidden.new_zeros(len(hidden), 1), hidden], dim=1)
         mixed = torch.softmax(logits.masked_fill(outside[:, None, None, None], _HIDDEN), dim=-1) @ v
         return mixed.permute(0, 1, 4, 2, 3).flatten(1, 2)
 

@@ -1,0 +1,213 @@
+"""The one loop that trains every `Trainable`: draw episodes, add up their losses, step, validate, keep the best.
+
+Every episode and all chance in it follow from the seed and the episode's index. So a run that was killed goes on exactly
+as if nothing had happened, and several processes, each with its share of a batch, do what one does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+import likewise
+from likewise import weights
+from likewise.backbones.provider import FeatureProvider
+from likewise.errors import InputError, OutputError
+from likewise.formats.files import json_bytes, write_atomic
+from likewise.methods.trainable import Trainable
+from likewise.training.curves import curves
+from likewise.training.machine import launched, share_gradients, summed
+from likewise.training.optimiser import make_optimiser, rate_factor, set_rate
+from likewise.training.preparing import Prepared, prepare
+from likewise.training.recipe import Recipe
+from likewise.training.record import CsvLog, read_log
+from likewise.training.state import Best, State, forget, read_state, restore, save_state
+from likewise.training.watching import Silent, Watcher, listed
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+LOSSES, VALIDATIONS, CURVES = "losses.csv", "validations.csv", "curves.svg"
+BEST, LAST = "best.safetensors", "last.safetensors"
+_APART: dict[str, Any] = {
+    "machine": True,
+    "save": True,
+    "backbone": {"features": True, "folder": True},
+}  # of a recipe: what may change between the parts of a run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: the checkpoint to use, the best validation (None without any), the mean loss of the first and the last tenth."""
+
+    checkpoint: Path
+    best: Best | None
+    losses: tuple[float, float]
+
+
+def train(recipe: Recipe, out: Path, *, anew: bool = False, watcher: Watcher | None = None) -> Outcome:
+    """Train by a recipe into a folder; a run that was broken off there goes on, `anew` begins again.
+
+    Raises UsageError, InputError and WeightsError for a recipe that cannot be run, before anything slow, and OutputError for a
+    folder that holds another run or in which another process trains.
+    """
+    from filelock import FileLock, Timeout
+
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            if anew:
+                forget(out)
+            if recipe.machine.devices > 1:
+                prepare(recipe, torch.device("cpu"), Silent())  # an error in a process of its own could not be told as what it is
+            checkpoint, best, losses = launched(recipe.machine, _run, recipe, out, watcher or Silent())
+            return Outcome(out / checkpoint, None if best is None else Best(*best), losses)
+    except Timeout as error:
+        raise OutputError("another process trains here", where=str(out), remedy="Wait for it, or choose another folder") from error
+
+
+_Told = tuple[str, tuple[int, dict[str, float]] | None, tuple[float, float]]  # an outcome in plain values, as processes hand it over
+
+
+def _run(fabric: Fabric, recipe: Recipe, out: Path, watcher: Watcher) -> _Told:
+    """The run, in each of its processes."""
+    with torch.random.fork_rng(devices=[]):
+        run = _Run(fabric, recipe, out, watcher if fabric.global_rank == 0 else Silent())
+        try:
+            return run.all_steps()
+        finally:
+            run.watcher.end()
+
+
+class _Run:
+    """A run under way."""
+
+    def __init__(self, fabric: Fabric, recipe: Recipe, out: Path, watcher: Watcher) -> None:
+        self.fabric, self.recipe, self.out, self.watcher = fabric, recipe, out, watcher
+        self.ready: Prepared = prepare(recipe, fabric.device, watcher)
+        self.trainable: Trainable = self.ready.trainable
+        self.trainable.to(fabric.device)
+        self.parameters: list[nn.Parameter] = list(self.trainable.parameters())
+        self.optimiser = make_optimiser(recipe.optimiser, self.parameters)
+        self.first = fabric.global_rank == 0
+        self.facts = _facts(recipe, self.ready.provider)
+        state = read_state(out, self.facts)
+        self.done, self.best = (0, None) if state is None else (state.episodes, state.best)
+        if state is not None:
+            restore(out, self.trainable.checkpoint(), self.optimiser)
+        fabric.barrier()  # nobody writes before all have read
+        self.losses: CsvLog | None = None
+        self.validations = self._log(VALIDATIONS, ["exact_ratio", "miou", "miou_official"])
+
+    def all_steps(self) -> _Told:
+        """Step until all episodes are done."""
+        if self.first:
+            write_atomic(self.out / "recipe.json", json_bytes(self.recipe.model_dump(mode="json")))
+        self.watcher.begin(self.recipe.episodes, self.done)
+        while self.done < self.recipe.episodes:
+            before = self.done
+            self._step()
+            validated = self.ready.validation is not None and self._passed(before, self.ready.every)
+            if validated:
+                self._validate()
+            if validated or self._passed(before, self.recipe.save) or self.done == self.recipe.episodes:
+                self._save()
+        return self._finish()
+
+    def _passed(self, before: int, every: int) -> bool:
+        """Whether the last step came to, or over, a multiple; the end of the run is one."""
+        return self.done // every > before // every or self.done == self.recipe.episodes
+
+    def _step(self) -> None:
+        recipe, batch = self.recipe, self.recipe.batch
+        step = self.done // batch
+        self.optimiser.zero_grad(set_to_none=True)
+        totals: dict[str, torch.Tensor] = {}
+        for place in range(self.fabric.global_rank, batch, self.fabric.world_size):
+            for name, value in self._episode(self.done + place).items():
+                totals[name] = totals.get(name, 0) + value.detach().float() / batch
+        share_gradients(self.fabric, self.parameters)
+        terms = dict(zip(totals, summed(self.fabric, torch.stack(list(totals.values()))).tolist(), strict=True))
+        if not all(math.isfinite(value) for value in terms.values()):
+            raise InputError(
+                f"the loss is {terms['loss']} after {self.done} episodes", where="optimiser.rate", remedy="Lower the rate, or clip gradients (optimiser.clip)"
+            )
+        if recipe.optimiser.clip:
+            nn.utils.clip_grad_norm_(self.parameters, recipe.optimiser.clip)
+        rate = recipe.optimiser.rate * rate_factor(recipe.schedule, step, recipe.steps)
+        set_rate(self.optimiser, rate)
+        self.optimiser.step()
+        self._record({**terms, "rate": rate})
+        self.done += batch
+        self.watcher.step(self.done, terms["loss"])
+
+    def _episode(self, index: int) -> Mapping[str, torch.Tensor]:
+        """The terms of an episode's loss, after its gradients were added to those of the batch."""
+        seed = int.from_bytes(hashlib.sha256(f"{self.recipe.seed} {index}".encode()).digest()[:7], "big")
+        torch.manual_seed(seed)  # of modules that draw by themselves, dropout for one
+        episode = self.ready.features(self.ready.draws[index], self.fabric.device)
+        with self.fabric.autocast():
+            terms = self.trainable.episode_loss(episode, torch.Generator().manual_seed(seed))
+        self.fabric.backward(terms["loss"] / self.recipe.batch)
+        return terms
+
+    def _validate(self) -> None:
+        method = self.trainable.method()
+        assert method is not None
+        assert self.ready.validation is not None
+        scores = self.ready.validation.scores(method, self.fabric.global_rank, self.fabric.world_size, self.fabric.device)
+        if self.validations is not None:
+            self.validations.add(self.done, scores)
+        self.watcher.say(f"after {self.done:,} episodes: {listed(scores)}")
+        if self.best is None or scores[self.ready.metric] > self.best.scores[self.ready.metric]:
+            self.best = Best(self.done, scores)
+            self._write(BEST)
+
+    def _save(self) -> None:
+        if self.first:
+            save_state(self.out, State(self.done, self.best, self.facts), self.trainable.checkpoint(), self.optimiser)
+
+    def _finish(self) -> _Told:
+        self._write(LAST)
+        if not self.first:
+            return LAST, None, (0.0, 0.0)
+        rows = read_log(self.out / LOSSES)
+        picture = curves(rows, read_log(self.out / VALIDATIONS) if self.validations is not None else [], f"{self.recipe.method.name}, {self.done:,} episodes")
+        write_atomic(self.out / CURVES, picture.encode())
+        tenth = max(1, len(rows) // 10)
+        means = [sum(row["loss"] for row in part) / tenth for part in (rows[:tenth], rows[-tenth:])]
+        best = None if self.best is None else (self.best.episodes, dict(self.best.scores))
+        return LAST if best is None else BEST, best, (means[0], means[1])
+
+    def _record(self, values: Mapping[str, float]) -> None:
+        if self.first and self.losses is None:
+            self.losses = self._log(LOSSES, list(values))
+        if self.losses is not None:
+            self.losses.add(self.done + self.recipe.batch, values)
+
+    def _log(self, name: str, columns: list[str]) -> CsvLog | None:
+        wanted = self.first and (name != VALIDATIONS or self.ready.validation is not None)
+        return CsvLog(self.out / name, columns, self.done) if wanted else None
+
+    def _write(self, name: str) -> None:
+        """The trained tensors as a checkpoint that `--checkpoint` takes."""
+        if self.first:
+            facts = {"method": self.recipe.method.name, "episodes": str(self.done), "recipe": self.facts["recipe"], "backbone": self.facts["backbone"]}
+            tensors = {key: tensor.detach().cpu() for key, tensor in self.trainable.checkpoint().items()}
+            text = json.dumps(facts, sort_keys=True)  # one entry: safetensors writes several in any order, and the same run shall give the same bytes
+            weights.write_checkpoint(tensors, self.out / name, {"training": text})
+
+
+def _facts(recipe: Recipe, provider: FeatureProvider) -> dict[str, Any]:
+    """What must be the same for a run to go on: the recipe, the weights of the backbone and the versions that make the numbers."""
+    content = recipe.model_dump(mode="json", exclude=_APART)
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return {"recipe": digest, "backbone": provider.backbone.sha256, "likewise": likewise.__version__, "torch": torch.__version__}

@@ -1,0 +1,89 @@
+"""Everything a run needs, opened and checked before the first step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from likewise import weights
+from likewise.backbones import FeatureProvider, load_backbone
+from likewise.backbones.features import FeatureSpec
+from likewise.episodes.opening import open_benchmark
+from likewise.errors import UsageError
+from likewise.methods.registry import method_class
+from likewise.methods.trainable import Trainable
+from likewise.training.recipe import BackboneSection, Recipe
+from likewise.training.sources import Draws, EpisodeFeatures, feature_bytes
+from likewise.training.validation import Validation, validation_episodes
+from likewise.training.watching import Watcher
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is trained, on which episodes and features, and how it is validated: every so many episodes, by one of the scores."""
+
+    trainable: Trainable
+    provider: FeatureProvider
+    draws: Draws
+    features: EpisodeFeatures
+    validation: Validation | None
+    every: int
+    metric: str
+
+
+def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
+    """All that a recipe names; the backbone runs on `device`. Raises UsageError, InputError or WeightsError for what is not there or does not fit."""
+    provider = _provider(recipe.backbone, device)
+    start = None if recipe.method.start is None else weights.read_checkpoint(Path(recipe.method.start))[0]
+    trainable = method_class(recipe.method.name).trainable(provider.backbone.config, recipe.method.settings, seed=recipe.seed, start=start)
+    benchmarks = {name: open_benchmark(text) for name, text in recipe.data.items()}
+    draws = Draws(recipe, benchmarks)
+    for benchmark, names in draws.names():
+        benchmark.check(names)
+    validation, every, metric = None, 1, ""
+    if recipe.validation is not None:
+        if trainable.method() is None:
+            raise UsageError("this part of the method answers nothing by itself", where="validation", remedy="Leave the section out")
+        every, metric, benchmark = recipe.validation.every, recipe.validation.metric, benchmarks[recipe.validation.data]
+        episodes = validation_episodes(recipe, benchmark)
+        benchmark.check(sorted({name for names in episodes.images.by_class.values() for name in names}))
+        validation = Validation(benchmark, episodes, recipe.validation.support, provider)
+    if recipe.backbone.features == "cache":
+        _tell(watcher, recipe, draws, provider, trainable.wants())
+    return Prepared(trainable, provider, draws, EpisodeFeatures(provider, trainable.wants()), validation, every, metric)
+
+
+def cache_of(section: BackboneSection) -> Path | None:
+    """The folder of cached features: the recipe's, that of LIKEWISE_FEATURES, or the program's own; None where none are kept."""
+    if section.features == "compute":
+        return None
+    said = section.folder or os.environ.get("LIKEWISE_FEATURES")
+    return Path(said) if said else weights.cache_folder() / "features"
+
+
+def _provider(section: BackboneSection, device: torch.device) -> FeatureProvider:
+    name = section.name if section.name.startswith("random:") else weights.resolve(section.name)
+    return FeatureProvider(
+        load_backbone(name),
+        engine=section.engine,
+        device=device,
+        precision=section.precision,
+        cache=weights.cache_folder() / "openvino",
+        features=cache_of(section),
+    )
+
+
+def _tell(watcher: Watcher, recipe: Recipe, draws: Draws, provider: FeatureProvider, spec: FeatureSpec) -> None:
+    """Say how much the cached features will take, before any is made."""
+    folder = cache_of(recipe.backbone)
+    assert folder is not None
+    count = len({(id(benchmark), name) for benchmark, names in draws.names() for name in names})
+    folder.mkdir(parents=True, exist_ok=True)
+    need, free = count * feature_bytes(provider, spec), shutil.disk_usage(folder).free
+    watcher.say(f"features of {count:,} images are kept in {folder}: {need / 1e9:.1f} GB in all, {free / 1e9:.1f} GB are free")
+    if need > free:
+        watcher.say("warning: that may be too much, unless they are there already; backbone.features=compute keeps none")

@@ -1,0 +1,169 @@
+"""Training as a whole: the loss falls, a run that was killed goes on as if nothing had been, two processes do what one does."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from likewise.errors import InputError, OutputError, UsageError
+from likewise.task.learning import equip, make_method
+from likewise.training.loop import BEST, LAST, LOSSES, VALIDATIONS, train
+from likewise.training.recipe import read_recipe
+from likewise.training.record import read_log
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from likewise.training import loop
+from likewise.training.recipe import read_recipe
+from likewise.training.state import write_atomic
+from likewise.training.watching import Silent
+import likewise.training.state as state
+import torch
+
+torch.set_num_threads(1)
+recipe, out, moment = sys.argv[1:]
+
+class Killer(Silent):
+    def step(self, episodes, loss):
+        if moment == "after a step" and episodes == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def cut(path, content):
+    if moment == "while a state is written" and b'"episodes": 24' in content:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_atomic(path, content)
+
+state.write_atomic = cut
+loop.train(read_recipe(Path(recipe)), Path(out), watcher=Killer())
+"""
+
+
+def same(one, two):
+    left, right = load_file(one), load_file(two)
+    return left.keys() == right.keys() and all(torch.equal(tensor, right[name]) for name, tensor in left.items())
+
+
+@pytest.fixture
+def undisturbed(recipe_file, tmp_path):
+    train(read_recipe(recipe_file), tmp_path / "undisturbed")
+    return tmp_path / "undisturbed"
+
+
+@pytest.mark.parametrize("moment", ["after a step", "while a state is written"])
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(recipe_file, tmp_path, undisturbed, moment):
+    out = tmp_path / "killed"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", KILLED, str(recipe_file), str(out), moment], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (out / LAST).exists()
+    train(read_recipe(recipe_file), out)
+    assert all((out / name).read_bytes() == (undisturbed / name).read_bytes() for name in (LAST, BEST))
+    assert [(out / name).read_text() for name in (LOSSES, VALIDATIONS)] == [(undisturbed / name).read_text() for name in (LOSSES, VALIDATIONS)]
+    assert [path.name for path in out.glob("state-*")] == ["state-40.safetensors"]
+
+
+@pytest.mark.parametrize("extra", [(), ("method.supervision=classes",)])
+def test_two_processes_have_the_losses_and_scores_of_one(recipe_file, tmp_path, extra):
+    changes = ["episodes=12", "validation.every=12", *extra]
+    train(read_recipe(recipe_file, changes), tmp_path / "one")
+    train(read_recipe(recipe_file, [*changes, "machine.accelerator=cpu", "machine.devices=2"]), tmp_path / "two")
+    one, two = (load_file(tmp_path / name / LAST) for name in ("one", "two"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5)
+    for log in (LOSSES, VALIDATIONS):
+        for left, right in zip(read_log(tmp_path / "one" / log), read_log(tmp_path / "two" / log), strict=True):
+            assert left == pytest.approx(right, rel=1e-4)
+
+
+def test_the_loss_falls_and_the_checkpoint_is_one_that_the_method_takes(recipe_file, tmp_path):
+    recipe = read_recipe(recipe_file, ["episodes=160", "optimiser.rate=3e-3", "schedule.name=cosine", "validation.every=80"])
+    outcome = train(recipe, tmp_path / "run")
+    assert outcome.losses[1] < 0.9 * outcome.losses[0]
+    assert outcome.checkpoint.name == BEST
+    rows = read_log(tmp_path / "run" / VALIDATIONS)
+    assert outcome.best.scores["miou"] == max(row["miou"] for row in rows)
+    method, manifest = equip(make_method("cst", "default", {"side": 56}), outcome.checkpoint)
+    assert method.trained
+    assert manifest["checkpoint"]["name"] == BEST
+    assert (tmp_path / "run/curves.svg").read_text().startswith("<svg")
+
+
+def test_a_finished_run_is_not_run_again_and_its_folder_takes_no_other(recipe_file, undisturbed):
+    before = (undisturbed / LAST).read_bytes()
+    train(read_recipe(recipe_file), undisturbed)
+    assert (undisturbed / LAST).read_bytes() == before
+    with pytest.raises(OutputError, match="another run"):
+        train(read_recipe(recipe_file, ["seed=4"]), undisturbed)
+    train(read_recipe(recipe_file, ["seed=4"]), undisturbed, anew=True)
+    assert (undisturbed / LAST).read_bytes() != before
+
+
+def test_a_damaged_state_is_said_and_nothing_is_overwritten(recipe_file, undisturbed):
+    (path,) = undisturbed.glob("state-*")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="missing or damaged"):
+        train(read_recipe(recipe_file), undisturbed)
+
+
+def test_cached_features_give_the_same_weights_and_are_seen_once(recipe_file, tmp_path, undisturbed):
+    changes = ["backbone.features=cache", f"backbone.folder={tmp_path / 'kept'}"]
+    train(read_recipe(recipe_file, changes), tmp_path / "cached")
+    assert same(tmp_path / "cached" / LAST, undisturbed / LAST)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.safetensors")}
+    assert kept
+    train(read_recipe(recipe_file, changes), tmp_path / "again")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.safetensors")} == kept
+
+
+def test_the_enhancer_is_trained_first_and_the_learner_begins_from_it(recipe_file, tmp_path):
+    alone = ["method.part=enhancer", "source.0.masks=50", "source.0.only_masked=true", "episodes=12"]
+    with pytest.raises(UsageError, match="answers nothing"):
+        train(read_recipe(recipe_file, alone), tmp_path / "enhancer")
+    text = recipe_file.read_text()
+    recipe_file.write_text(text[: text.index("[validation]")])
+    outcome = train(read_recipe(recipe_file, alone), tmp_path / "enhancer")
+    enhancer = load_file(outcome.checkpoint)
+    assert {name.split(".")[0] for name in enhancer} == {"enhancer"}
+    mixed = train(read_recipe(recipe_file, ["source.0.masks=50", f"method.start={outcome.checkpoint}", "episodes=8"]), tmp_path / "mixed")
+    tensors = load_file(mixed.checkpoint)
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in enhancer.items())
+    assert "linear.0.weight" in tensors
+
+
+def test_bfloat16_trains_too_and_keeps_the_weights_in_float32(recipe_file, tmp_path):
+    outcome = train(read_recipe(recipe_file, ["machine.precision=bf16", "episodes=8"]), tmp_path / "run")
+    assert {tensor.dtype for tensor in load_file(outcome.checkpoint).values()} == {torch.float32}
+    assert all(0 < row["loss"] < 2 for row in read_log(tmp_path / "run" / LOSSES))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(recipe_file, tmp_path):
+    with pytest.raises(InputError, match="the loss is"):
+        train(read_recipe(recipe_file, ["optimiser.name=sgd", "optimiser.rate=1e30", "episodes=40"]), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ("method.name=prototype", UsageError, "is not trained"),
+        ("method.sid=3", UsageError, "did you mean 'side'"),
+        ("method.supervision=none", UsageError, "supervision"),
+        ("source.0.part=test", InputError, "test"),
+        ("validation.shot=4", InputError, "4 shots"),
+        ("method.start=nowhere.safetensors", Exception, "not there"),
+    ],
+)
+def test_what_a_recipe_names_is_checked_before_the_first_step(recipe_file, tmp_path, change, kind, words):
+    with pytest.raises(kind, match=words):
+        train(read_recipe(recipe_file, [change]), tmp_path / "run")
+    assert not (tmp_path / "run" / LOSSES).exists()
+
+
+def test_the_global_random_state_is_untouched(recipe_file, tmp_path):
+    before = torch.random.get_rng_state()
+    train(read_recipe(recipe_file, ["episodes=4"]), tmp_path / "run")
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -1,0 +1,90 @@
+"""Episodes of training: by index, by share, with as many masks as the recipe allows."""
+
+import numpy as np
+import pytest
+import torch
+
+from likewise.backbones import FeatureProvider, load_backbone
+from likewise.backbones.features import FeatureSpec
+from likewise.episodes.opening import open_benchmark
+from likewise.errors import InputError
+from likewise.training.recipe import read_recipe
+from likewise.training.sources import Draws, EpisodeFeatures, class_mask, feature_bytes, first_percent
+
+
+def draws_of(recipe_file, *changes):
+    recipe = read_recipe(recipe_file, changes)
+    return Draws(recipe, {name: open_benchmark(text) for name, text in recipe.data.items()})
+
+
+def key(drawn):
+    return drawn.benchmark.name, drawn.episode, drawn.query_masked, drawn.support_masked
+
+
+@pytest.mark.parametrize(("percent", "count"), [(0, 0), (2.5, 1), (5, 2), (10, 4), (100, 40)])
+def test_the_first_images_by_name_have_masks(percent, count):
+    names = [f"{number:03d}" for number in range(40)]
+    assert sorted(first_percent([*reversed(names), "007"], percent)) == names[:count]
+
+
+def test_an_episode_depends_on_its_index_and_the_seed_alone(recipe_file):
+    one, two, other = draws_of(recipe_file), draws_of(recipe_file), draws_of(recipe_file, "seed=4")
+    assert [key(one[index]) for index in (30, 2, 9)] == [key(two[index]) for index in (30, 2, 9)]
+    assert [key(one[index]) for index in range(9)] != [key(other[index]) for index in range(9)]
+
+
+def test_sources_are_drawn_by_their_shares_and_only_from_their_part(recipe_file):
+    draws = draws_of(recipe_file, "episodes=400")
+    found = [draws[index] for index in range(400)]
+    from_shapes = [one for one in found if one.benchmark.name == "shapes"]
+    assert 220 < len(from_shapes) < 310  # two thirds of 400, give or take five deviations
+    assert {one.episode.query.split("_")[0] for one in from_shapes} == {"red", "green", "blue"}
+    assert all("@" in one.episode.query for one in found if one.benchmark.name != "shapes")
+
+
+def test_only_the_images_that_may_show_their_masks_show_them(recipe_file):
+    draws = draws_of(recipe_file, "source.0.masks=50", "source.1.masks=0", "episodes=60")
+    allowed = first_percent([f"{name}_{copy}" for name in ("red", "green", "blue") for copy in range(4)], 50)
+    for drawn in (draws[index] for index in range(60)):
+        names = drawn.episode.query, drawn.episode.supports[0][0]
+        expected = tuple(name in allowed for name in names) if drawn.benchmark.name == "shapes" else (False, False)
+        assert (drawn.query_masked, drawn.support_masked) == expected
+
+
+def test_images_without_masks_can_be_left_out(recipe_file):
+    draws = draws_of(recipe_file, "source.0.masks=50", "source.0.only_masked=true", "source.1.share=1e-9", "episodes=60")
+    assert all(draws[index].query_masked and draws[index].support_masked for index in range(60))
+    with pytest.raises(InputError, match="two images with masks"):
+        draws_of(recipe_file, "source.0.masks=5", "source.0.only_masked=true")
+
+
+def test_an_episode_as_tensors_has_masks_of_its_class_with_void_and_says_whether_the_query_shows_it(recipe_file, shapes):
+    draws = draws_of(recipe_file, "source.1.masks=0", "episodes=60")
+    provider = FeatureProvider(load_backbone("random:vit-tiny-14"), engine="torch", precision="float32")
+    features = EpisodeFeatures(provider, FeatureSpec(layers=(), side=56, squash=True, qk=True))
+    seen = set()
+    for drawn in (draws[index] for index in range(12)):
+        episode = features(drawn, torch.device("cpu"))
+        (number,) = drawn.episode.classes
+        labels = drawn.benchmark.labels(drawn.episode.query)
+        assert episode.present == bool((labels == number).any())
+        assert (episode.query_mask is None) == (drawn.benchmark.name != "shapes")
+        if episode.query_mask is not None:
+            np.testing.assert_array_equal(episode.query_mask.numpy() == 1, labels == number)
+            np.testing.assert_array_equal(episode.query_mask.numpy() == 255, labels == 255)
+        seen.add((drawn.benchmark.name, episode.present))
+    assert len(seen) == 4
+
+
+def test_a_mask_holds_its_class_and_void_and_nothing_else(recipe_file, shapes):
+    benchmark = open_benchmark(str(shapes))
+    assert sorted(class_mask(benchmark, "blue_1", 3).unique().tolist()) == [0, 1, 255]
+    assert sorted(class_mask(benchmark, "blue_1", 2).unique().tolist()) == [0, 255]
+
+
+def test_the_size_told_before_is_that_of_the_files(tmp_path, shapes):
+    provider = FeatureProvider(load_backbone("random:vit-tiny-14"), engine="torch", precision="float32", features=tmp_path / "kept")
+    spec = FeatureSpec(layers=(), side=84, squash=True, qk=True)
+    provider.extract([provider.prepare(shapes / "images/red_0.png", [spec])], spec)
+    (path,) = (tmp_path / "kept").rglob("*.safetensors")
+    assert abs(path.stat().st_size - feature_bytes(provider, spec)) < 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -128,14 +129,24 @@ class Scores:
 
     def _scored(self, weights: NDArray[np.int64]) -> dict[str, float]:
         counts, official = (np.tensordot(weights, each, axes=1) for each in (self._counts, self._official))
-        seen = [number for number in self.classes if self._plane(counts)[1, number] > 0]
-        miou = metrics.mean_class_iou(self._plane(counts), seen) if seen else 0.0
+        miou = self._mean_iou(counts)
         if self._frame == "fss":
-            published, fb_iou = metrics.fss_scores(counts, self.classes)
-            return {"miou": miou, "miou_official": published, "fb_iou": fb_iou}
+            return {"miou": miou, "miou_official": miou * self._shown_share, "fb_iou": metrics.fss_scores(counts, self.classes)[1]}
         return {
             "exact_ratio": float(100 * (weights * self._exact).sum() / max(weights.sum(), 1)),
             "miou": miou,
-            "miou_official": metrics.mean_class_iou(official, self.classes),
+            "miou_official": self._mean_iou(official) * self._shown_share,
             "fb_iou": metrics.fscs_fb_iou(counts, self.classes),
         }
+
+    def _mean_iou(self, counts: NDArray[np.int64]) -> float:
+        """The mIoU of the classes that some pixel shows."""
+        plane = self._plane(counts)
+        seen = [number for number in self.classes if plane[1, number] > 0]
+        return metrics.mean_class_iou(plane, seen) if seen else 0.0
+
+    @cached_property
+    def _shown_share(self) -> float:
+        """How many of the classes any pixel of any outcome shows: the others count 0 in the official mIoU, in every draw of episodes alike."""
+        unions = self._plane(self._official.sum(axis=0))[1, self.classes]
+        return float((unions > 0).mean())

@@ -12,6 +12,7 @@ import torch
 from likewise import weights
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
+from likewise.episodes.evaluation import check_takes
 from likewise.episodes.opening import open_benchmark
 from likewise.errors import UsageError
 from likewise.methods.registry import method_class
@@ -46,8 +47,10 @@ def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
         benchmark.check(names)
     validation, every, metric = None, 1, ""
     if recipe.validation is not None:
-        if trainable.method() is None:
+        method = trainable.method()
+        if method is None:
             raise UsageError("this part of the method answers nothing by itself", where="validation", remedy="Leave the section out")
+        check_takes(method, recipe.validation.support)
         every, metric, benchmark = recipe.validation.every, recipe.validation.metric, benchmarks[recipe.validation.data]
         episodes = validation_episodes(recipe, benchmark)
         benchmark.check(sorted({name for names in episodes.images.by_class.values() for name in names}))

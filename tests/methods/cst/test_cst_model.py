@@ -45,6 +45,18 @@ def test_both_forms_give_the_same(sizes, tile):
     assert found[1].shape == (3, 2, 8, 14)
 
 
+def test_a_support_whose_mask_touches_no_token_leaves_its_class_token_alone_in_both_forms():
+    learner = untrained(6)
+    query, support = pair(learner, some_masks())
+    alone = PairSupport(support.tokens[2:], tuple(part[2:] for part in support.hidden))
+    assert all(bool(part.all()) for part in alone.hidden)
+    with torch.no_grad():
+        expected = learner(correlation(query[2:], alone.tokens), alone.hidden, GRID)
+        found = learner.pairs(query[2:], alone, GRID)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
+
+
 def test_both_forms_give_the_same_gradients():
     learner = untrained(6)
     query, support = pair(learner, some_masks()[:2])

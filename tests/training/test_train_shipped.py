@@ -1,0 +1,25 @@
+"""The recipes that are shipped: each is whole, and the method takes its settings."""
+
+from pathlib import Path
+
+import pytest
+
+from likewise.backbones.registry import ARCHITECTURES
+from likewise.methods.registry import method_class
+from likewise.training.recipe import read_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_is_whole_and_its_method_takes_it(path):
+    recipe = read_recipe(path)
+    trainable = method_class(recipe.method.name).trainable(ARCHITECTURES["dino-small-8"], recipe.method.settings, seed=recipe.seed)
+    assert next(trainable.parameters()).requires_grad
+    assert (trainable.method() is not None) == (recipe.validation is not None)
+    assert f"likewise train recipes/{path.parent.name}/{path.name}" in path.read_text()
+
+
+def test_every_published_setting_has_a_recipe():
+    expected = {"pascal-pixel", "pascal-image", "pascal-mixed", "pascal-enhancer", "coco-pixel", "coco-image"}
+    assert expected <= {path.stem for path in RECIPES}

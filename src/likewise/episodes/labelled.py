@@ -97,8 +97,11 @@ class LabelledBenchmark:
         return _plain(labels, name)
 
     def check(self, names: Sequence[str]) -> None:
-        """Nothing is left to check: labels were read with the sizes of their pictures. InputError for a picture that is gone since."""
-        self._dataset.check_images(names)
+        """InputError for a picture that is gone since; labels were read, with the sizes of their pictures, when this was opened."""
+        for name in names:
+            path = self._dataset.root / self._dataset.images[name]
+            if name not in self._dataset.embedded and not path.is_file():
+                raise InputError("the image is not there any more", where=str(path), remedy="Put it back, or open the benchmark again")
 
     def _folded(self, folds: int | Path | None) -> Folding:
         if isinstance(folds, Path):

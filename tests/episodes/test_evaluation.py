@@ -13,7 +13,7 @@ import pytest
 from benchmarks_made import labelled_folder
 from PIL import Image
 
-from likewise.data import Prediction, Support
+from likewise.data import Support
 from likewise.episodes import evaluation
 from likewise.episodes.evaluation import Contender, Runner, Setting, drawn
 from likewise.episodes.labelled import LabelledBenchmark
@@ -57,26 +57,20 @@ def test_every_episode_is_learned_and_answered_as_the_public_face_does(benchmark
 
 
 def test_in_fss_a_class_takes_pixels_even_if_it_is_thought_absent(benchmark, monkeypatch):
-    monkeypatch.setattr(evaluation, "PRESENT_FROM", 2.0)
     runner = Runner(contender())
-    found = runner.evaluate(benchmark, Setting(frame="fss", episodes=4))
-    predicted = []
-
-    def answered(self, batch, times=None):
-        made = original(self, batch, times)
-        predicted.extend(made)
-        return made
-
-    original = evaluation.Task.predict_prepared
-    monkeypatch.setattr(evaluation.Task, "predict_prepared", answered)
-    again = runner.evaluate(benchmark, Setting(frame="fss", episodes=4))
-    assert again.outcomes == found.outcomes
-    for outcome, prediction in zip(found.outcomes, predicted, strict=True):
-        assert isinstance(prediction, Prediction)
-        likelier = prediction.scores.argmax(axis=0) == 1
-        is_so = benchmark.labels(outcome.query) == outcome.classes[0]
-        assert outcome.counts[0][1] == (likelier & is_so).sum()
-        assert outcome.truth == [True]
+    predict = type(runner.method).predict
+    nowhere = lambda raw: replace(raw, presence=0 * raw.presence)  # noqa: E731
+    monkeypatch.setattr(type(runner.method), "predict", lambda *given: [nowhere(raw) for raw in predict(*given)])
+    found = {frame: runner.evaluate(benchmark, Setting(frame=frame, episodes=4)).outcomes for frame in ("fscs", "fss")}
+    for outcome in found["fscs"]:
+        truth = benchmark.labels(outcome.query)
+        assert outcome.counts[1][1] == (truth == outcome.classes[0]).sum()  # nothing was labelled
+    for episode, outcome in zip(drawn(benchmark, Setting(frame="fss", episodes=4)), found["fss"], strict=True):
+        task = learn(support_of(episode, benchmark), "prototype", "random:vit-tiny-14", engine="torch", device="cpu", **SETTINGS)
+        likelier = task.predict(benchmark.source(episode.query)).scores.argmax(axis=0) == 1
+        assert outcome.counts[0][1] == (likelier & (benchmark.labels(episode.query) == episode.classes[0])).sum()
+        assert likelier.any()
+        assert (outcome.truth, outcome.present) == ([True], [False])
 
 
 @pytest.mark.parametrize("labelling", ["mask", "box", "point", "tag"])

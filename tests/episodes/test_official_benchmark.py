@@ -98,3 +98,10 @@ def test_no_class_of_a_thousand_has_the_number_of_void(tmp_path):
         (tmp_path / f"c{index:03d}" / "1.jpg").touch()
     numbers = list(FssBenchmark(tmp_path).class_names)
     assert (len(numbers), numbers[-1], 255 in numbers) == (300, 301, False)
+
+
+def test_training_reads_the_published_lists_of_the_base_classes(shared):
+    found = OfficialBenchmark("pascal-5i", shared / "benchmarks")
+    assert found.images("train", 1).length == 10255
+    assert 6 not in found.images("train", 1).by_class
+    assert tuple(found.images("val", 1).by_class) == tuple(found.images("test", 1).by_class) == (6, 7, 8, 9, 10)

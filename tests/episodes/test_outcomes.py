@@ -34,12 +34,14 @@ def test_fscs_scores_are_those_of_the_meter():
         assert found[name] == pytest.approx(value), name
 
 
-def test_fss_scores_are_those_of_the_meter():
-    made, meter = drawn(13, 1), FssMeter(CLASSES)
+@pytest.mark.parametrize("unseen", [[], [11, 12]])
+def test_fss_scores_are_those_of_the_meter_in_which_unseen_classes_count_nothing(unseen):
+    made, meter = drawn(13, 1), FssMeter(CLASSES + unseen)
     for outcome, labels, truth, void in made:
         meter.update(torch.tensor(labels), torch.tensor(truth), outcome.classes[0], torch.tensor(void))
-    found = Scores([one[0] for one in made], CLASSES, "fss").values()
-    assert found["miou"] == pytest.approx(meter.compute()["miou"])
+    found = Scores([one[0] for one in made], CLASSES + unseen, "fss").values()
+    assert found["miou_official"] == pytest.approx(meter.compute()["miou"])
+    assert found["miou"] == pytest.approx(meter.compute()["miou"] * (3 + len(unseen)) / 3)
     assert found["fb_iou"] == pytest.approx(meter.compute()["fb_iou"])
 
 

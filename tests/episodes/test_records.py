@@ -54,6 +54,7 @@ class TestPublished:
         same = rows_beside("coco-20i", "fss", "mask", 1, 5)
         assert {row.benchmark for row in same} == {"coco-20i"}
         assert {row.title: row.average["miou"] for row in same}["CST"] == 48.7
+        assert {row.benchmark for row in rows_beside("pascal-5i", "fscs", "mask", 1, 1)} == {"pascal-5i"}
         foreign = rows_beside("mine", "fscs", "tag", 1, 1)
         assert {row.benchmark for row in foreign} == {"pascal-5i", "coco-20i"}
         assert {row.supervision for row in foreign} == {"image"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from likewise.training.recipe import Recipe
 
 
 def train(
@@ -41,4 +45,13 @@ def train(
     if outcome.best is not None:
         print(f"best after {outcome.best.episodes:,} episodes: {listed(outcome.best.scores)}", file=sys.stderr)
     print(outcome.checkpoint)
-    print(f"use it by `likewise label EXAMPLES IMAGES --method {read.method.name} --checkpoint {outcome.checkpoint}`", file=sys.stderr)
+    print(f"use it by `likewise label EXAMPLES IMAGES --out LABELS {_options(read)} --checkpoint {outcome.checkpoint}`", file=sys.stderr)
+
+
+def _options(recipe: Recipe) -> str:
+    """The options that choose the method, backbone and settings of a recipe, as other verbs take them."""
+    from likewise.methods.registry import method_class
+
+    known = {field.name for field in dataclasses.fields(method_class(recipe.method.name).Settings)}
+    settings = [f"--set {name}={json.dumps(value)}" for name, value in recipe.method.settings.items() if name in known]
+    return " ".join([f"--method {recipe.method.name} --backbone {recipe.backbone.name}", *settings])

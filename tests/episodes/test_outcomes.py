@@ -93,6 +93,19 @@ def test_the_interval_of_the_exact_ratio_is_that_of_a_proportion():
     assert (low, high) == pytest.approx((75 - spread, 75 + spread), abs=0.6)
 
 
+def test_a_method_that_is_a_little_better_everywhere_is_better_in_every_draw():
+    base = [one[0] for one in drawn(60, 1)]
+    better = [Outcome(one.index, one.query, one.classes, one.truth, one.truth, one.counts, one.official) for one in base]
+    worse = [Outcome(one.index, one.query, one.classes, [not p for p in one.truth] if one.index < 6 else one.truth, *tail(one)) for one in base]
+    lead = Scores(better, CLASSES, "fscs").drawn_anew()["exact_ratio"] - Scores(worse, CLASSES, "fscs").drawn_anew()["exact_ratio"]
+    assert lead.min() >= 0
+    assert lead.mean() == pytest.approx(10, abs=0.5)
+
+
+def tail(one):
+    return one.truth, one.counts, one.official
+
+
 def test_by_class_says_the_iou_and_in_how_many_episodes_it_was_asked_for_and_shown():
     made = drawn(20, 2)
     found = Scores([one[0] for one in made], CLASSES, "fscs").by_class()

@@ -79,6 +79,16 @@ class TestRecord:
             assert value == pytest.approx(sum(fold["scores"][name] for fold in record["folds"]) / 2)
         assert [list(fold["classes"]) for fold in record["folds"]] == [["class-1", "class-2"], ["class-3"]]
 
+    def test_methods_of_one_call_are_compared_with_the_first_in_the_same_episodes(self, evaluated):
+        first, second = evaluated[1]
+        assert "against" not in first
+        assert second["against"]["method"] == "prototype"
+        for name, facts in second["against"]["scores"].items():
+            assert facts["difference"] == pytest.approx(second["average"][name] - first["average"][name])
+            low, high = facts["interval"]
+            assert low <= facts["difference"] <= high
+        assert "| ridge less prototype | " in running.page_of_all(evaluated[1])
+
     def test_a_page_marks_published_rows_as_of_other_data(self, evaluated):
         page = (evaluated[0] / "prototype" / "test-fscs-1way-1shot-mask" / "page.md").read_text()
         assert "**Other data.**" in page

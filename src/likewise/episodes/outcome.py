@@ -62,6 +62,12 @@ def judge(
     return Outcome(index, query, list(classes), [bool(p) for p in present], shown, counts.tolist(), official.tolist())
 
 
+def bounds(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
+    """What holds the middle `level` of values."""
+    low, high = np.percentile(values, (50 * (1 - level), 100 - 50 * (1 - level)))
+    return float(low), float(high)
+
+
 class Scores:
     """The scores of outcomes over the classes of a fold, in percent.
 
@@ -76,19 +82,20 @@ class Scores:
 
     def values(self) -> dict[str, float]:
         """Each score over all outcomes."""
-        return self._scored(np.ones(len(self.outcomes), np.int64))
+        return {name: float(value[0]) for name, value in self._scored(np.ones((1, len(self.outcomes)))).items()}
 
-    def intervals(self, resamples: int = RESAMPLES, level: float = LEVEL) -> dict[str, tuple[float, float]]:
-        """For each score the bounds that hold the middle `level` of its values over episodes drawn anew with replacement.
+    def drawn_anew(self, resamples: int = RESAMPLES) -> dict[str, NDArray[np.float64]]:
+        """Each score (resamples,) over episodes drawn anew with replacement.
 
-        Always the same draws. One checkpoint and one set of images stay: the interval says what the choice of episodes does.
+        Always the same draws, so that two methods in the same episodes can be compared draw by draw. One checkpoint and one
+        set of images stay: the spread says what the choice of episodes does.
         """
         total = len(self.outcomes)
-        draws = np.random.default_rng(_SEED).multinomial(total, np.full(total, 1 / total), size=resamples)
-        found = [self._scored(draw) for draw in draws]
-        edges = (50 * (1 - level), 100 - 50 * (1 - level))
-        bounds = {name: np.percentile([scored[name] for scored in found], edges) for name in found[0]}
-        return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+        return self._scored(np.random.default_rng(_SEED).multinomial(total, np.full(total, 1 / total), size=resamples).astype(np.float64))
+
+    def intervals(self, resamples: int = RESAMPLES) -> dict[str, tuple[float, float]]:
+        """For each score the bounds that hold `LEVEL` of its values in `drawn_anew`."""
+        return {name: bounds(values) for name, values in self.drawn_anew(resamples).items()}
 
     def by_class(self) -> dict[int, dict[str, float | int]]:
         """For each class: iou and iou_official in percent, the episodes that ask for it, and in how many of them the query shows it."""
@@ -127,17 +134,17 @@ class Scores:
     def _plane(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
         return counts if self._frame == "fscs" else counts[:, 1]
 
-    def _scored(self, weights: NDArray[np.int64]) -> dict[str, float]:
-        counts, official = (np.tensordot(weights, each, axes=1) for each in (self._counts, self._official))
-        miou = self._mean_iou(counts)
-        if self._frame == "fss":
-            return {"miou": miou, "miou_official": miou * self._shown_share, "fb_iou": metrics.fss_scores(counts, self.classes)[1]}
-        return {
-            "exact_ratio": float(100 * (weights * self._exact).sum() / max(weights.sum(), 1)),
-            "miou": miou,
-            "miou_official": self._mean_iou(official) * self._shown_share,
-            "fb_iou": metrics.fscs_fb_iou(counts, self.classes),
-        }
+    def _scored(self, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Scores (R,) of the outcomes, each counted as often as weights (R, E) say."""
+        exact = 100 * (weights @ self._exact) / np.maximum(weights.sum(axis=1), 1)
+        rows = [self._scored_counts(*pair) for pair in zip(_totals(weights, self._counts), _totals(weights, self._official), strict=True)]
+        found = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        return {"exact_ratio": exact, **found} if self._frame == "fscs" else found
+
+    def _scored_counts(self, counts: NDArray[np.int64], official: NDArray[np.int64]) -> dict[str, float]:
+        fb_iou = metrics.fscs_fb_iou(counts, self.classes) if self._frame == "fscs" else metrics.fss_scores(counts, self.classes)[1]
+        published = official if self._frame == "fscs" else counts
+        return {"miou": self._mean_iou(counts), "miou_official": self._mean_iou(published) * self._shown_share, "fb_iou": fb_iou}
 
     def _mean_iou(self, counts: NDArray[np.int64]) -> float:
         """The mIoU of the classes that some pixel shows."""
@@ -150,3 +157,9 @@ class Scores:
         """How many of the classes any pixel of any outcome shows: the others count 0 in the official mIoU, in every draw of episodes alike."""
         unions = self._plane(self._official.sum(axis=0))[1, self.classes]
         return float((unions > 0).mean())
+
+
+def _totals(weights: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts (E, ...) summed with weights (R, E) -> (R, ...): a product of floats, exact below 2 ** 53, since one of whole numbers is slow."""
+    summed = weights @ counts.reshape(len(counts), -1).astype(np.float64)
+    return np.rint(summed).astype(np.int64).reshape(len(weights), *counts.shape[1:])

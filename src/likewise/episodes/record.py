@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import likewise
 from likewise.episodes.benchmark import Benchmark
 from likewise.episodes.evaluation import Evaluated, Runner, Setting
-from likewise.episodes.outcome import LEVEL, RESAMPLES, Scores
+from likewise.episodes.outcome import LEVEL, RESAMPLES, Scores, bounds
 from likewise.episodes.published import Published, protocol, rows_beside, source
 
 TrainedOn = Literal["unknown", "strict-folds", "in-domain", "other-data"]
@@ -41,9 +42,9 @@ def protocol_of(runner: Runner, trained_on: TrainedOn) -> str:
 def record_of(
     runner: Runner, benchmark: Benchmark, setting: Setting, folds: Mapping[int, Evaluated], seconds: float, trained_on: TrainedOn = "unknown"
 ) -> dict[str, Any]:
-    """All facts and scores as JSON-able values; `folds` by number. Averages are over folds, intervals by fold."""
-    found = [_fold(benchmark, setting, fold, evaluated) for fold, evaluated in folds.items()]
-    names = found[0]["scores"]
+    """All facts and scores as JSON-able values; `folds` by number. Averages are over folds, and so are their intervals."""
+    scores = {fold: scores_of(evaluated, setting) for fold, evaluated in folds.items()}
+    found = [_fold(benchmark, fold, folds[fold], each) for fold, each in scores.items()]
     return {
         "likewise": likewise.__version__,
         "commit": commit(Path(__file__)),
@@ -59,13 +60,32 @@ def record_of(
         "episodes": {name: value for name, value in asdict(setting).items() if name != "fold"},
         "interval": {"level": LEVEL, "resamples": RESAMPLES, "of": "episodes"},
         "folds": found,
-        "average": {name: fmean(fold["scores"][name] for fold in found) for name in names},
-        "seconds": round(seconds, 1),
+        "average": {name: fmean(fold["scores"][name] for fold in found) for name in found[0]["scores"]},
+        "intervals": {name: bounds(values) for name, values in _over_folds(list(scores.values())).items()},
+        "seconds_of_this_call": round(seconds, 1),
     }
 
 
-def _fold(benchmark: Benchmark, setting: Setting, fold: int, evaluated: Evaluated) -> dict[str, Any]:
-    scores = Scores(evaluated.outcomes, evaluated.classes, setting.frame)
+def compared(setting: Setting, one: Mapping[int, Evaluated], other: Mapping[int, Evaluated]) -> dict[str, dict[str, Any]]:
+    """By how much one is better than the other in the same episodes: for each score the difference and its interval, draw by draw."""
+    mine, theirs = ([scores_of(evaluated, setting) for evaluated in folds.values()] for folds in (one, other))
+    ahead = {name: fmean(a.values()[name] - b.values()[name] for a, b in zip(mine, theirs, strict=True)) for name in mine[0].values()}
+    here, there = _over_folds(mine), _over_folds(theirs)
+    return {name: {"difference": value, "interval": bounds(here[name] - there[name])} for name, value in ahead.items()}
+
+
+def scores_of(evaluated: Evaluated, setting: Setting) -> Scores:
+    """The scores of a fold."""
+    return Scores(evaluated.outcomes, evaluated.classes, setting.frame)
+
+
+def _over_folds(scores: Sequence[Scores]) -> dict[str, NDArray[np.float64]]:
+    """Means over folds of the scores of episodes drawn anew."""
+    draws = [each.drawn_anew() for each in scores]
+    return {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
+
+
+def _fold(benchmark: Benchmark, fold: int, evaluated: Evaluated, scores: Scores) -> dict[str, Any]:
     return {
         "fold": fold,
         "lists": evaluated.fingerprint["lists"],
@@ -88,7 +108,7 @@ def page_of(record: Mapping[str, Any]) -> str:
     if asked["labelling"] in ("box", "point"):
         lines.append(f"- The paper has no {asked['labelling']} support: its rows are those of masks.")
     lines += [
-        "- In brackets: 95 % of the values when episodes are drawn anew (bootstrap)." if len(record["folds"]) == 1 else "- Means over folds.",
+        "- In brackets: 95 % of the values when episodes are drawn anew (bootstrap)." + (" Means over folds." if len(record["folds"]) > 1 else ""),
         "- mIoU leaves void out and classes that nothing shows; the official one counts such classes as 0, and in FS-CS void as background.",
         "",
         *_class_table(record),
@@ -117,9 +137,15 @@ def own_row(record: Mapping[str, Any]) -> str:
     """The row of an evaluation, in bold."""
     folds = record["folds"]
     words = f"{record['benchmark']}, {_folds(folds)} of {folds[0]['episodes']:,} episodes"
-    intervals = folds[0]["intervals"] if len(folds) == 1 else {}
-    cells = [_cell(record["average"].get(name), intervals.get(name)) for name in COLUMNS]
+    cells = [_cell(record["average"].get(name), record["intervals"].get(name)) for name in COLUMNS]
     return _row(f"**{record['method']}**, here", words, record["protocol"], cells)
+
+
+def against_row(record: Mapping[str, Any]) -> str:
+    """The row of an evaluation's lead over the first of the same call."""
+    facts = record["against"]["scores"]
+    cells = [_cell(facts[name]["difference"], facts[name]["interval"], "+") if name in facts else "" for name in COLUMNS]
+    return _row(f"{record['method']} less {record['against']['method']}", record["benchmark"], "same episodes", cells)
 
 
 def published_row(row: Published) -> str:
@@ -142,10 +168,10 @@ def _row(title: str, data: str, how: str, cells: Sequence[str]) -> str:
     return f"| {title} | {data} | {how} | " + " | ".join(cells) + " |"
 
 
-def _cell(value: float | None, interval: Sequence[float] | None) -> str:
+def _cell(value: float | None, interval: Sequence[float] | None, sign: Literal["", "+"] = "") -> str:
     if value is None:
         return ""
-    return f"{value:.1f}" + (f" ({interval[0]:.1f} to {interval[1]:.1f})" if interval else "")
+    return f"{value:{sign}.1f}" + (f" ({interval[0]:{sign}.1f} to {interval[1]:{sign}.1f})" if interval else "")
 
 
 def _folds(folds: Sequence[Mapping[str, Any]]) -> str:

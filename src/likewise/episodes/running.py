@@ -11,12 +11,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from likewise.episodes.benchmark import Benchmark
-from likewise.episodes.evaluation import Contender, Runner, Setting, check_takes, drawn
-from likewise.episodes.record import TrainedOn, head_row, own_row, page_of, record_of, rule_row
+from likewise.episodes.evaluation import Contender, Evaluated, Runner, Setting, check_takes, drawn
+from likewise.episodes.record import TrainedOn, against_row, compared, head_row, own_row, page_of, record_of, rule_row
 from likewise.episodes.support import Labelling
 from likewise.episodes.tables import Block, blocks_of, page_of_table
 from likewise.errors import LikewiseError, UsageError
@@ -76,20 +77,29 @@ def folds_named(text: str, benchmark: Benchmark) -> list[int]:
     return found
 
 
-def run_setting(job: Job, runner: Runner, setting: Setting) -> dict[str, Any]:
-    """The record of a method in a setting over the folds of a job; written to its folder if there is one."""
-    started = time.monotonic()
-    folder = None if job.out is None else job.out / runner.contender.method / name_of(setting)
-    found = {}
-    for fold in job.folds:
-        title = f"{runner.contender.method}, {name_of(setting)}, fold {fold}"
-        told = None if job.told is None else _named(job.told, title)
-        found[fold] = runner.evaluate(job.benchmark, replace(setting, fold=fold), None if folder is None else folder / f"fold{fold}", told)
-    record = record_of(runner, job.benchmark, setting, found, time.monotonic() - started, job.trained_on)
-    if folder is not None:
-        write_atomic(folder / "record.json", json_bytes(record))
-        write_atomic(folder / "page.md", page_of(record).encode())
-    return record
+def run_setting(job: Job, runners: Sequence[Runner], setting: Setting) -> list[dict[str, Any]]:
+    """The records of methods in a setting over the folds of a job, the first before the others, which are compared with it; written if there is a folder."""
+    records: list[dict[str, Any]] = []
+    first: dict[int, Evaluated] = {}
+    for runner in runners:
+        started = time.monotonic()
+        folder = None if job.out is None else job.out / runner.contender.method / name_of(setting)
+        found = {fold: _run_fold(job, runner, replace(setting, fold=fold), folder) for fold in job.folds}
+        record = record_of(runner, job.benchmark, setting, found, time.monotonic() - started, job.trained_on)
+        if first:
+            record["against"] = {"method": runners[0].contender.method, "scores": compared(setting, found, first)}
+        first = first or found
+        records.append(record)
+        if folder is not None:
+            write_atomic(folder / "record.json", json_bytes(record))
+            write_atomic(folder / "page.md", page_of(record).encode())
+    return records
+
+
+def _run_fold(job: Job, runner: Runner, setting: Setting, folder: Path | None) -> Evaluated:
+    title = f"{runner.contender.method}, {name_of(setting)}, fold {setting.fold}"
+    told = None if job.told is None else partial(job.told, title)
+    return runner.evaluate(job.benchmark, setting, None if folder is None else folder / f"fold{setting.fold}", told)
 
 
 def run_all(job: Job, contenders: Sequence[Contender], setting: Setting) -> list[dict[str, Any]]:
@@ -99,7 +109,7 @@ def run_all(job: Job, contenders: Sequence[Contender], setting: Setting) -> list
         check_takes(runner.method, setting.labelling)
     for fold in job.folds:
         drawn(job.benchmark, replace(setting, fold=fold))
-    return [run_setting(job, runner, setting) for runner in runners]
+    return run_setting(job, runners, setting)
 
 
 def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: str) -> tuple[str, list[dict[str, Any]]]:
@@ -114,7 +124,7 @@ def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: s
     filled: list[tuple[Block, list[dict[str, Any]]]] = []
     for block in blocks:
         able = [] if block.obstacle else [runner for runner in runners if _takes(runner, block.setting)]
-        filled.append((block, [run_setting(job, runner, block.setting) for runner in able]))
+        filled.append((block, run_setting(job, able, block.setting)))
     page = page_of_table(table, job.benchmark, filled)
     if job.out is not None:
         write_atomic(job.out / f"table-{table}.md", page.encode())
@@ -130,7 +140,8 @@ def page_of_all(records: Sequence[Mapping[str, Any]]) -> str:
     """The pages of records one after the other; of several a table of all rows comes first."""
     pages = [page_of(record) for record in records]
     if len(records) > 1:
-        pages.insert(0, "\n".join([head_row(), rule_row(), *(own_row(record) for record in records)]) + "\n")
+        rows = [*(own_row(record) for record in records), *(against_row(record) for record in records[1:])]
+        pages.insert(0, "\n".join([head_row(), rule_row(), *rows]) + "\n")
     return "\n".join(pages)
 
 
@@ -161,7 +172,3 @@ def _takes(runner: Runner, setting: Setting) -> bool:
     except LikewiseError:
         return False
     return True
-
-
-def _named(told: Told, title: str) -> Callable[[int, int], None]:
-    return lambda done, of: told(title, done, of)

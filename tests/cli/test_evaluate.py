@@ -65,6 +65,7 @@ def test_a_table_of_the_paper_is_repeated(run, classes):
     ("arguments", "code", "words"),
     [
         (("protoype", "colours"), 2, "did you mean 'prototype'"),
+        ((",", "colours"), 2, "no method is named"),
         (("prototype", "colors"), 4, "no such file or folder"),
         (("prototype", "colours", "--shot", "3"), 4, "a query and 3 shots need 4"),
         (("prototype", "colours", "--shot", "few"), 2, "no number of images"),

@@ -67,3 +67,9 @@ def test_lines_of_which_nothing_is_said_are_not_taken(tmp_path):
     (tmp_path / "a" / "run.json").unlink()
     with pytest.raises(OutputError, match="nothing says what they are"), open_journal(tmp_path / "a", FACTS):
         pass
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be made"), open_journal(tmp_path / "file" / "a", FACTS):
+        pass

@@ -52,3 +52,12 @@ def test_query_and_support_of_an_episode_are_different_views(views):
 def test_one_view_is_not_enough(views):
     with pytest.raises(UsageError, match="two at least"):
         ViewsBenchmark(views._pictures, views=1)
+
+
+def test_splits_of_classes_choose_the_pictures_of_these_classes(tmp_path):
+    folder = labelled_folder(tmp_path / "classes", {1: 2, 2: 3}, split={"train": ["class-2"], "val": ["class-1"]})
+    found = ViewsBenchmark(LabelledBenchmark.open(folder))
+    assert [[found.class_names[number] for number in found.images(part, 0).by_class] for part in ("train", "val")] == [
+        ["c2-0", "c2-1", "c2-2"],
+        ["c1-0", "c1-1"],
+    ]

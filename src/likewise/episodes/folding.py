@@ -45,7 +45,7 @@ def cut(numbers: Sequence[int], folds: int) -> Folding:
     {'train': (1, 2, 4), 'val': (5, 6), 'test': (5, 6)}
     """
     if not 1 <= folds <= max(len(numbers), 1):
-        raise UsageError(f"{folds} folds of {len(numbers)} classes", where="folds", remedy="Ask for as many as there are classes at most")
+        raise UsageError(f"{folds} folds of {len(numbers)} classes", where="folds", remedy="Ask for at least one, and at most as many as there are classes")
     edges = [-(-len(numbers) * fold // folds) for fold in range(folds + 1)]
     blocks = [tuple(numbers[start:end]) for start, end in itertools.pairwise(edges)]
     parts: list[Mapping[Part, tuple[int, ...]]] = []

@@ -42,7 +42,10 @@ def open_journal(folder: Path | None, fingerprint: Mapping[str, Any]) -> Iterato
     if folder is None:
         yield Journal(None, [])
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder cannot be made ({error.strerror})", where=str(folder), remedy="Choose another by --out") from error
     lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
         with lock:

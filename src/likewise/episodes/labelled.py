@@ -77,9 +77,12 @@ class LabelledBenchmark:
         return sorted({name for names in self._by_class.values() for name in names})
 
     def split(self, part: Part) -> list[str]:
-        """The images of a split that is called as the part; all of them where no split is called as any part."""
+        """The images of a split that is called as the part, those of its classes where it lists classes; all images where no split is called as any part."""
         if not any(name in self._dataset.splits for name in PARTS):
             return self.every_image
+        by_class = declared(self._table, self._dataset.splits)
+        if by_class is not None:
+            return sorted({name for number in by_class.parts[0].get(part, ()) for name in self._by_class.get(number, ())})
         return self._dataset.support_names(part)[0] if part in self._dataset.splits else []
 
     def source(self, name: str) -> ImageSource:

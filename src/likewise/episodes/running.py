@@ -47,6 +47,8 @@ def methods_named(text: str, labelling: Labelling, *, checkpoint: bool) -> list[
     """
     if text != ALL:
         names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+        if not names:
+            raise UsageError("no method is named", where="method", remedy="Name one of `likewise methods`, or all")
         classes = [method_class(name) for name in names]
         if checkpoint and sum(found.trained for found in classes) > 1:
             raise UsageError("a checkpoint belongs to one method", where="checkpoint", remedy="Evaluate trained methods one by one")

@@ -135,6 +135,22 @@ def test_a_trained_method_takes_its_checkpoint_and_says_so(benchmark):
     assert set(Scores(found.outcomes, found.classes, "fscs").values()) == {"exact_ratio", "miou", "miou_official", "fb_iou"}
 
 
+def test_features_are_kept_up_to_a_limit_about_as_large_as_foretold(benchmark, tmp_path, monkeypatch):
+    monkeypatch.delenv("LIKEWISE_FEATURES", raising=False)
+    setting = replace(SETTING, episodes=3)
+    images = len(evaluation.names_in(drawn(benchmark, setting)))
+    runner = Runner(contender(), tmp_path / "kept", most=10**9)
+    found = runner.evaluate(benchmark, setting)
+    files = list((tmp_path / "kept").rglob("*.safetensors"))
+    assert len(files) == images
+    foretold = sum(evaluation.feature_bytes(spec, runner._provider.backbone.config) for spec in runner.method.wants())
+    assert 0.5 * foretold < sum(file.stat().st_size for file in files) / images < 2 * foretold
+    with pytest.warns(UserWarning, match=f"features of {images} images would take"):
+        small = Runner(contender(), tmp_path / "small", most=foretold * images - 1).evaluate(benchmark, setting)
+    assert small.outcomes == found.outcomes
+    assert not (tmp_path / "small").exists()
+
+
 class TestBadInput:
     def test_a_support_that_the_method_does_not_take(self, benchmark, monkeypatch):
         runner = Runner(contender())

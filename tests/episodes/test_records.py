@@ -167,10 +167,10 @@ class TestNames:
         assert len({*names, name_of(base)}) == len(others) + 1  # one shot a class is one shot, however it is written
         assert name_of(replace(base, fold=3, episodes=9)) == name_of(base)
 
-    def test_features_are_kept_where_asked_else_as_the_environment_says_else_beside_the_results(self, monkeypatch, tmp_path):
+    def test_features_are_kept_where_asked_else_as_the_environment_says_else_up_to_a_limit_beside_the_results(self, monkeypatch, tmp_path):
         monkeypatch.delenv("LIKEWISE_FEATURES", raising=False)
-        assert running.features_folder(None, None) is None
-        assert running.features_folder(None, tmp_path) == tmp_path / "features"
+        assert running.features_folder(None, None) == (None, None)
+        assert running.features_folder(None, tmp_path) == (tmp_path / "features", running.UNASKED)
         monkeypatch.setenv("LIKEWISE_FEATURES", str(tmp_path / "kept"))
-        assert running.features_folder(None, tmp_path) == tmp_path / "kept"
-        assert running.features_folder(Path("given"), tmp_path) == Path("given")
+        assert running.features_folder(None, tmp_path) == (tmp_path / "kept", None)
+        assert running.features_folder(Path("given"), tmp_path) == (Path("given"), None)

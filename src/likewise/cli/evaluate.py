@@ -87,7 +87,7 @@ def evaluate(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     features: Annotated[
-        Path | None, typer.Option("--features", metavar="DIR", help="Keep features here. [default: $LIKEWISE_FEATURES, else OUT/features]")
+        Path | None, typer.Option("--features", metavar="DIR", help="Keep features here. [default: $LIKEWISE_FEATURES, else OUT/features up to 8 GB]")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write records here; an evaluation that was stopped goes on.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
@@ -126,8 +126,8 @@ def evaluate(
         )
         for name in names
     ]
-    kept = running.features_folder(features, out)
-    job = running.Job(data, running.folds_named(fold, data), out, kept, trained_on.value, _Teller())
+    kept, most = running.features_folder(features, out)
+    job = running.Job(data, running.folds_named(fold, data), out, kept, most, trained_on.value, _Teller())
     if table is not None:
         page, records = running.run_table(job, contenders, setting, table)
     else:

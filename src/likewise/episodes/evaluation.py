@@ -6,8 +6,10 @@ Everything that can be wrong with lists, images and options is found before the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import likewise
-from likewise.backbones import FeatureProvider, load_backbone, pick_device
+from likewise.backbones import FeatureProvider, FeatureSpec, load_backbone, pick_device
+from likewise.backbones.vit import VitConfig
 from likewise.data import LabelKind, Prediction
 from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
 from likewise.episodes.items import VOID, relative_labels
@@ -75,14 +78,14 @@ class Runner:
     """A contender made ready: its weights are opened once for all folds and settings.
 
     features: a folder that keeps features between episodes and runs; None for the environment variable LIKEWISE_FEATURES, else
-    none. Raises UsageError for unknown names, WeightsError where weights are missing.
+    none; most: bytes above which nothing is kept there, None for no limit. Raises UsageError for unknown names,
+    WeightsError where weights are missing.
     """
 
-    def __init__(self, contender: Contender, features: Path | None = None) -> None:
+    def __init__(self, contender: Contender, features: Path | None = None, most: int | None = None) -> None:
         self.contender = contender
         self.method, self._role = equip(make_method(contender.method, contender.preset, contender.settings), contender.checkpoint)
-        self._features = features
-        self._opened: FeatureProvider | None = None
+        self._features, self._most = features, most
 
     def evaluate(self, benchmark: Benchmark, setting: Setting, folder: Path | None = None, told: Told | None = None) -> Evaluated:
         """The outcomes of all episodes of a setting; those that `folder` holds of the same are taken from there.
@@ -92,6 +95,7 @@ class Runner:
         """
         check_takes(self.method, setting.labelling)
         episodes = drawn(benchmark, setting)
+        self._limit_features(len(names_in(episodes)))
         fingerprint = self._fingerprint(benchmark, setting, episodes)
         with open_journal(folder, fingerprint) as journal:
             for index in range(len(journal.outcomes), len(episodes)):
@@ -114,22 +118,29 @@ class Runner:
         wishes = self.method.wants()
         return self._provider.describe(wishes[0]) if wishes else {}
 
-    @property
+    @cached_property
     def _provider(self) -> FeatureProvider:
-        if self._opened is None:
-            from likewise import weights
+        from likewise import weights
 
-            name, place = self.contender.backbone, self.contender.place
-            backbone = load_backbone(name if name.startswith("random:") else weights.resolve(name))
-            self._opened = FeatureProvider(
-                backbone,
-                engine=place.engine,
-                device=pick_device(place.device),
-                precision=place.precision,
-                cache=weights.cache_folder() / "openvino",
-                features=self._features,
-            )
-        return self._opened
+        name, place = self.contender.backbone, self.contender.place
+        return FeatureProvider(
+            load_backbone(name if name.startswith("random:") else weights.resolve(name)),
+            engine=place.engine,
+            device=pick_device(place.device),
+            precision=place.precision,
+            cache=weights.cache_folder() / "openvino",
+            features=self._features,
+        )
+
+    def _limit_features(self, images: int) -> None:
+        """Before the weights are opened for answers: keep no features where they would be too large."""
+        if self._features is None or self._most is None:
+            return
+        size = images * sum(feature_bytes(spec, self._provider.backbone.config) for spec in self.method.wants())
+        if size > self._most:
+            warnings.warn(f"features of {images:,} images would take {size / 1e9:.0f} GB and are not kept (--features FOLDER keeps them)", stacklevel=2)
+            self._features = None
+            del self._provider
 
     def _fingerprint(self, benchmark: Benchmark, setting: Setting, episodes: Episodes) -> dict[str, Any]:
         """All that an outcome depends on, but how many episodes there are: a longer run may follow a shorter one."""
@@ -189,9 +200,24 @@ def drawn(benchmark: Benchmark, setting: Setting) -> Episodes:
         setting.frame,
         official=setting.official,
     )
-    names = {name for episode in episodes for name in (episode.query, *(each for listed in episode.supports for each in listed))}
-    benchmark.check(sorted(names))
+    benchmark.check(sorted(names_in(episodes)))
     return episodes
+
+
+def names_in(episodes: Iterable[Episode]) -> set[str]:
+    """The images of episodes, queries and supports."""
+    return {name for episode in episodes for name in (episode.query, *(each for listed in episode.supports for each in listed))}
+
+
+def feature_bytes(spec: FeatureSpec, config: VitConfig) -> int:
+    """About how much the kept features of an image take: half precision, a square of the working size.
+
+    >>> from likewise.backbones.vit import VitConfig
+    >>> feature_bytes(FeatureSpec(layers=(), side=400, squash=True, qk=True), VitConfig(width=384, depth=12, heads=6, patch=8, grid=28))
+    26890752
+    """
+    tokens = config.prefix + (spec.side // config.patch) ** 2
+    return 2 * tokens * config.width * ((len(spec.layers) or config.depth) + 2 * spec.qk)
 
 
 def _labels(prediction: Prediction, frame: Frame) -> NDArray[np.integer]:

@@ -26,16 +26,21 @@ from likewise.methods.registry import available, method_class
 
 Told = Callable[[str, int, int], None]  # what is evaluated, episodes done, of how many
 ALL = "all"
+UNASKED = 8_000_000_000  # bytes of features that are kept without being asked for
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is common to all evaluations of a call: data, folds, the folder of the results, and where features are kept."""
+    """What is common to all evaluations of a call: data, folds, the folder of the results, and where features are kept.
+
+    most: bytes of features above which none are kept, None for no limit.
+    """
 
     benchmark: Benchmark
     folds: Sequence[int]
     out: Path | None = None
     features: Path | None = None
+    most: int | None = None
     trained_on: TrainedOn = "unknown"
     told: Told | None = None
 
@@ -106,7 +111,7 @@ def _run_fold(job: Job, runner: Runner, setting: Setting, folder: Path | None) -
 
 def run_all(job: Job, contenders: Sequence[Contender], setting: Setting) -> list[dict[str, Any]]:
     """A record for each contender; all of them and all folds are checked before the first begins."""
-    runners = [Runner(contender, job.features) for contender in contenders]
+    runners = [Runner(contender, job.features, job.most) for contender in contenders]
     for runner in runners:
         check_takes(runner.method, setting.labelling)
     for fold in job.folds:
@@ -122,7 +127,7 @@ def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: s
             drawn(job.benchmark, replace(setting, fold=fold))
 
     blocks = blocks_of(table, base, check)
-    runners = [Runner(contender, job.features) for contender in contenders]
+    runners = [Runner(contender, job.features, job.most) for contender in contenders]
     filled: list[tuple[Block, list[dict[str, Any]]]] = []
     for block in blocks:
         able = [] if block.obstacle else [runner for runner in runners if _takes(runner, block.setting)]
@@ -160,12 +165,15 @@ def name_of(setting: Setting) -> str:
     return "-".join(words + (["official"] if setting.official else []))
 
 
-def features_folder(given: Path | None, out: Path | None) -> Path | None:
-    """Where features are kept: the folder given, else that of LIKEWISE_FEATURES, else one in the folder of results; None for nowhere."""
-    if given is not None:
-        return given
+def features_folder(given: Path | None, out: Path | None) -> tuple[Path | None, int | None]:
+    """Where features are kept, and of how many bytes at most: the folder given, else that of LIKEWISE_FEATURES, else one beside the results.
+
+    Only the last has a limit: nobody asked for it.
+    """
     kept = os.environ.get("LIKEWISE_FEATURES")
-    return Path(kept) if kept else None if out is None else out / "features"
+    if given is not None or kept:
+        return given or Path(str(kept)), None
+    return (None, None) if out is None else (out / "features", UNASKED)
 
 
 def _takes(runner: Runner, setting: Setting) -> bool:

@@ -13,7 +13,7 @@ from likewise.episodes.evaluation import Contender, Setting
 from likewise.episodes.labelled import LabelledBenchmark
 from likewise.episodes.published import every_row, rows_beside, rows_of
 from likewise.episodes.record import commit
-from likewise.episodes.running import Job, folds_named, methods_named, name_of, run_all, run_table
+from likewise.episodes.running import Job, contenders_named, folds_named, name_of, run_all, run_table
 from likewise.errors import UsageError
 from likewise.task.learning import Place
 
@@ -145,15 +145,34 @@ class TestTables:
 
 class TestNames:
     def test_all_stands_for_methods_that_take_the_support_and_need_no_checkpoint(self):
-        every = methods_named("all", "mask", checkpoint=False)
+        every = [one.method for one in contenders_named("all", contender(), "mask")]
         assert {"analogy", "prototype", "ridge"} <= set(every)
         assert "cst" not in every
-        assert "cst" in methods_named("all", "tag", checkpoint=True)
-        assert methods_named("ridge, nearest,ridge", "mask", checkpoint=False) == ["ridge", "nearest"]
+        trained = {one.method: one.checkpoint for one in contenders_named("all", contender(checkpoint="random"), "tag")}
+        assert (trained["cst"], trained["ridge"]) == ("random", None)
 
-    def test_unknown_methods_and_folds_are_refused(self, benchmark):
-        with pytest.raises(UsageError, match="did you mean 'ridge'"):
-            methods_named("rigde", "mask", checkpoint=False)
+    def test_several_are_named_with_commas_each_with_its_own_checkpoint(self):
+        found = contenders_named("ridge, cst:random,cst:runs/pixel/best.safetensors,ridge", contender(), "mask")
+        assert [(one.label, one.method, one.checkpoint) for one in found] == [
+            ("ridge", "ridge", None),
+            ("cst-random", "cst", "random"),
+            ("cst-pixel-best", "cst", "runs/pixel/best.safetensors"),
+        ]
+
+    def test_a_setting_may_be_of_one_method(self):
+        base = replace(contender(), settings={"cst.side": 280, "prototype.temperature": 5.0, "side": 112})
+        settings = [one.settings for one in contenders_named("prototype,cst:random", base, "mask")]
+        assert settings == [{"temperature": 5.0, "side": 112}, {"side": 280}]
+
+    @pytest.mark.parametrize(
+        ("text", "checkpoint", "words"),
+        [("rigde", None, "did you mean 'ridge'"), (" , ", None, "no method is named"), ("cst:a/x,cst:a/x.ckpt", None, "two contenders are called 'cst-a-x'")],
+    )
+    def test_what_cannot_be_meant_is_refused(self, text, checkpoint, words):
+        with pytest.raises(UsageError, match=words):
+            contenders_named(text, contender(checkpoint=checkpoint), "mask")
+
+    def test_folds_are_numbers_of_the_benchmark(self, benchmark):
         assert folds_named("all", benchmark) == [0, 1]
         assert folds_named("1", benchmark) == [1]
         for wrong in ("2", "-1", "first"):

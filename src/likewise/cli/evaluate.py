@@ -59,7 +59,7 @@ class TrainedOnName(StrEnum):
 
 
 def evaluate(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="A name of `likewise methods`, several with commas, or 'all' that take the support.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="A name of `likewise methods`, or several: a,b:CHECKPOINT; or 'all' that take the support.")],
     benchmark: Annotated[
         str, typer.Argument(metavar="BENCHMARK", help="pascal-5i:DIR, coco-20i:DIR, fss-1000:DIR, views:PATH, or the PATH of labelled images.")
     ],
@@ -83,7 +83,9 @@ def evaluate(
     checkpoint: Annotated[str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method; 'random' for none.")] = None,
     trained_on: Annotated[TrainedOnName, typer.Option("--trained-on", help="What the checkpoint was trained on, for the record.")] = TrainedOnName.UNKNOWN,
     preset: Annotated[PresetName, typer.Option("--preset", help="Speed against quality.")] = PresetName.DEFAULT,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, of one method by METHOD.KEY=VALUE; may be repeated.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     features: Annotated[
@@ -114,18 +116,10 @@ def evaluate(
         pairing=pairing.value,
         official=official,
     )
-    names = running.methods_named(method, support.value, checkpoint=checkpoint is not None)
-    contenders = [
-        Contender(
-            method=name,
-            backbone=backbone,
-            checkpoint=running.checkpoint_for(name, checkpoint, alone=len(names) == 1),
-            preset=preset.value,
-            settings=parse_settings(settings or []),
-            place=Place(device, engine),
-        )
-        for name in names
-    ]
+    base = Contender(
+        method=method, backbone=backbone, checkpoint=checkpoint, preset=preset.value, settings=parse_settings(settings or []), place=Place(device, engine)
+    )
+    contenders = running.contenders_named(method, base, support.value)
     kept, most = running.features_folder(features, out)
     job = running.Job(data, running.folds_named(fold, data), out, kept, most, trained_on.value, _Teller())
     if table is not None:

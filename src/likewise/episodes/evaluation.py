@@ -55,7 +55,10 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """What answers them: a method with its settings, backbone, checkpoint and place, as in `likewise.learn`."""
+    """What answers them: a method with its settings, backbone, checkpoint and place, as in `likewise.learn`.
+
+    label: what it is called in results, "" for the name of its method.
+    """
 
     method: str
     backbone: str = "auto"
@@ -63,6 +66,10 @@ class Contender:
     preset: Preset = "default"
     settings: Mapping[str, Any] = field(default_factory=dict)
     place: Place = field(default_factory=Place)
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or self.method)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def record_of(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "place": {"machine": platform.machine(), **runner.place},
+        "label": runner.contender.label,
         "method": runner.method.name,
         "preset": runner.contender.preset,
         "settings": asdict(runner.method.settings),
@@ -120,7 +121,7 @@ def title_of(record: Mapping[str, Any]) -> str:
     """What was evaluated, in a line."""
     asked = record["episodes"]
     frame = {"fscs": "FS-CS", "fss": "FS-S"}[asked["frame"]]
-    return f"{record['method']} on {record['benchmark']} ({asked['part']}): {frame}, {asked['way']}-way {_shots(asked['shot'])}-shot, {asked['labelling']}"
+    return f"{record['label']} on {record['benchmark']} ({asked['part']}): {frame}, {asked['way']}-way {_shots(asked['shot'])}-shot, {asked['labelling']}"
 
 
 def head_row() -> str:
@@ -138,14 +139,14 @@ def own_row(record: Mapping[str, Any]) -> str:
     folds = record["folds"]
     words = f"{record['benchmark']}, {_folds(folds)} of {folds[0]['episodes']:,} episodes"
     cells = [_cell(record["average"].get(name), record["intervals"].get(name)) for name in COLUMNS]
-    return _row(f"**{record['method']}**, here", words, record["protocol"], cells)
+    return _row(f"**{record['label']}**, here", words, record["protocol"], cells)
 
 
 def against_row(record: Mapping[str, Any]) -> str:
     """The row of an evaluation's lead over the first of the same call."""
     facts = record["against"]["scores"]
     cells = [_cell(facts[name]["difference"], facts[name]["interval"], "+") if name in facts else "" for name in COLUMNS]
-    return _row(f"{record['method']} less {record['against']['method']}", record["benchmark"], "same episodes", cells)
+    return _row(f"{record['label']} less {record['against']['method']}", record["benchmark"], "same episodes", cells)
 
 
 def published_row(row: Published) -> str:

@@ -45,23 +45,39 @@ class Job:
     told: Told | None = None
 
 
-def methods_named(text: str, labelling: Labelling, *, checkpoint: bool) -> list[str]:
-    """The methods of "a,b", or with "all" every registered one that takes such a support; trained ones only with a checkpoint, and alone.
+def contenders_named(text: str, base: Contender, labelling: Labelling) -> list[Contender]:
+    """The contenders of "a,b:CHECKPOINT", or with "all" every method that takes such a support; trained ones only with a checkpoint.
 
-    UsageError for unknown names, and for a checkpoint with several methods.
+    base: what is common to all: its checkpoint is of the trained method that names none itself, its settings `METHOD.KEY` are
+    of one method, others of all. Raises UsageError for unknown names, and for a checkpoint that no method or several would take.
     """
-    if text != ALL:
-        names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-        if not names:
-            raise UsageError("no method is named", where="method", remedy="Name one of `likewise methods`, or all")
-        classes = [method_class(name) for name in names]
-        if checkpoint and sum(found.trained for found in classes) > 1:
-            raise UsageError("a checkpoint belongs to one method", where="checkpoint", remedy="Evaluate trained methods one by one")
-        return names
+    parts = [part.strip() for part in (_takers(labelling, base) if text == ALL else text.split(","))]
+    named = [part.partition(":") for part in dict.fromkeys(parts) if part]
+    if not named:
+        raise UsageError("no method is named", where="method", remedy="Name one of `likewise methods`, or all")
+    found = [_contender(base, name, own or None, alone=len(named) == 1) for name, _, own in named]
+    if base.checkpoint is not None and sum(one.checkpoint == base.checkpoint for one in found) > 1:
+        raise UsageError("a checkpoint belongs to one method", where="checkpoint", remedy="Write METHOD:CHECKPOINT for each")
+    labels = [one.label for one in found]
+    if len(set(labels)) < len(labels):
+        raise UsageError(f"two contenders are called {max(labels, key=labels.count)!r}", where="method", remedy="Give their checkpoints names of their own")
+    return found
+
+
+def _contender(base: Contender, name: str, own: str | None, *, alone: bool) -> Contender:
+    trained = method_class(name).trained
+    checkpoint = own or (base.checkpoint if alone or trained else None)
+    common = {key: value for key, value in base.settings.items() if "." not in key}
+    settings = common | {key.removeprefix(f"{name}."): value for key, value in base.settings.items() if key.startswith(f"{name}.")}
+    label = "-".join(word for word in (name, Path(own or "").parent.name, Path(own or "").stem) if word)
+    return replace(base, method=name, checkpoint=checkpoint, settings=settings, label=label)
+
+
+def _takers(labelling: Labelling, base: Contender) -> list[str]:
     takers = []
     for name in available():
         found = method_class(name)
-        if found.trained and not checkpoint:
+        if found.trained and base.checkpoint is None:
             continue
         try:
             check_takes(found(), labelling)
@@ -90,11 +106,11 @@ def run_setting(job: Job, runners: Sequence[Runner], setting: Setting) -> list[d
     first: dict[int, Evaluated] = {}
     for runner in runners:
         started = time.monotonic()
-        folder = None if job.out is None else job.out / runner.contender.method / name_of(setting)
+        folder = None if job.out is None else job.out / runner.contender.label / name_of(setting)
         found = {fold: _run_fold(job, runner, replace(setting, fold=fold), folder) for fold in job.folds}
         record = record_of(runner, job.benchmark, setting, found, time.monotonic() - started, job.trained_on)
         if first:
-            record["against"] = {"method": runners[0].contender.method, "scores": compared(setting, found, first)}
+            record["against"] = {"method": runners[0].contender.label, "scores": compared(setting, found, first)}
         first = first or found
         records.append(record)
         if folder is not None:
@@ -104,7 +120,7 @@ def run_setting(job: Job, runners: Sequence[Runner], setting: Setting) -> list[d
 
 
 def _run_fold(job: Job, runner: Runner, setting: Setting, folder: Path | None) -> Evaluated:
-    title = f"{runner.contender.method}, {name_of(setting)}, fold {setting.fold}"
+    title = f"{runner.contender.label}, {name_of(setting)}, fold {setting.fold}"
     told = None if job.told is None else partial(job.told, title)
     return runner.evaluate(job.benchmark, setting, None if folder is None else folder / f"fold{setting.fold}", told)
 
@@ -136,11 +152,6 @@ def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: s
     if job.out is not None:
         write_atomic(job.out / f"table-{table}.md", page.encode())
     return page, [record for _, records in filled for record in records]
-
-
-def checkpoint_for(name: str, checkpoint: str | None, *, alone: bool) -> str | None:
-    """The checkpoint for a method; of several methods those that are not trained have none, a single one must take it."""
-    return checkpoint if alone or method_class(name).trained else None
 
 
 def page_of_all(records: Sequence[Mapping[str, Any]]) -> str:

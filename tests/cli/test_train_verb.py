@@ -48,6 +48,13 @@ def test_a_recipe_is_trained_into_a_folder_of_its_name_and_the_checkpoint_printe
     assert "going on after 8 of 8" in said
 
 
+def test_a_part_of_a_method_is_not_offered_for_use(run, recipe):
+    code, out, said = run("train", recipe, "method.part=enhancer")
+    assert code == 0, said
+    assert f"method.start={out.strip()}" in said
+    assert "likewise label" not in said
+
+
 def test_a_wrong_key_is_bad_input_that_names_the_nearest(run, recipe):
     code, _, said = run("train", recipe, "optimizer.rate=1")
     assert code == 4

@@ -45,6 +45,9 @@ def train(
     if outcome.best is not None:
         print(f"best after {outcome.best.episodes:,} episodes: {listed(outcome.best.scores)}", file=sys.stderr)
     print(outcome.checkpoint)
+    if not outcome.whole:
+        print(f"begin another training from it by method.start={outcome.checkpoint}", file=sys.stderr)
+        return
     print(f"use it by `likewise label EXAMPLES IMAGES --out LABELS {_options(read)} --checkpoint {outcome.checkpoint}`", file=sys.stderr)
 
 

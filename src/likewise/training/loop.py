@@ -46,11 +46,16 @@ _APART: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: the checkpoint to use, the best validation (None without any), the mean loss of the first and the last tenth."""
+    """What a run came to.
+
+    checkpoint: the one to use; best: the best validation, None without any; losses: means of the first and the last tenth of
+    the steps; whole: whether the method can use the checkpoint as it is, or it is a part to begin another training from.
+    """
 
     checkpoint: Path
     best: Best | None
     losses: tuple[float, float]
+    whole: bool = True
 
 
 def train(recipe: Recipe, out: Path, *, anew: bool = False, watcher: Watcher | None = None) -> Outcome:
@@ -68,13 +73,13 @@ def train(recipe: Recipe, out: Path, *, anew: bool = False, watcher: Watcher | N
                 forget(out)
             if recipe.machine.devices > 1:
                 prepare(recipe, torch.device("cpu"), Silent())  # an error in a process of its own could not be told as what it is
-            checkpoint, best, losses = launched(recipe.machine, _run, recipe, out, watcher or Silent())
-            return Outcome(out / checkpoint, None if best is None else Best(*best), losses)
+            checkpoint, best, losses, whole = launched(recipe.machine, _run, recipe, out, watcher or Silent())
+            return Outcome(out / checkpoint, None if best is None else Best(*best), losses, whole)
     except Timeout as error:
         raise OutputError("another process trains here", where=str(out), remedy="Wait for it, or choose another folder") from error
 
 
-_Told = tuple[str, tuple[int, dict[str, float]] | None, tuple[float, float]]  # an outcome in plain values, as processes hand it over
+_Told = tuple[str, tuple[int, dict[str, float]] | None, tuple[float, float], bool]  # an outcome in plain values, as processes hand it over
 
 
 def _run(fabric: Fabric, recipe: Recipe, out: Path, watcher: Watcher) -> _Told:
@@ -178,14 +183,14 @@ class _Run:
     def _finish(self) -> _Told:
         self._write(LAST)
         if not self.first:
-            return LAST, None, (0.0, 0.0)
+            return LAST, None, (0.0, 0.0), True
         rows = read_log(self.out / LOSSES)
         picture = curves(rows, read_log(self.out / VALIDATIONS) if self.validations is not None else [], f"{self.recipe.method.name}, {self.done:,} episodes")
         write_atomic(self.out / CURVES, picture.encode())
         tenth = max(1, len(rows) // 10)
         means = [sum(row["loss"] for row in part) / tenth for part in (rows[:tenth], rows[-tenth:])]
         best = None if self.best is None else (self.best.episodes, dict(self.best.scores))
-        return LAST if best is None else BEST, best, (means[0], means[1])
+        return LAST if best is None else BEST, best, (means[0], means[1]), self.trainable.method() is not None
 
     def _record(self, values: Mapping[str, float]) -> None:
         if self.first and self.losses is None:

@@ -23,8 +23,9 @@ RISK = """\
 what the confidence estimates; risk is the mean error of the images that are labelled when the least sure are left out. AURC is
 the mean risk over all coverages, beside that of a perfect order and of a random one; gained: the share of what lies between."""
 HINDSIGHT = """\
-`python benchmarks/hindsight.py`: `default` as it chooses left-out on the support, against each read-out alone, first draws, mIoU in
-percent. Recovered, over rows as sums: (chosen - worst) / (best - worst) = {worst}; from `tokens` on: {coarse}; {count} rows."""
+`python benchmarks/hindsight.py`: `default` as it chooses left-out on the support, against each read-out that it chooses from alone (the
+convolutional one is of the preset `best` only), first draws, mIoU in percent. A mean of read-outs can be better than each of them, so more than
+everything can be recovered. Over rows as sums: (chosen - worst) / (best - worst) = {worst}; from `tokens` on: {coarse}; {count} rows."""
 
 
 def absence() -> list[str]:

@@ -30,8 +30,10 @@ from likewise.errors import InputError, UsageError
 from likewise.functional.calibration import PRESENT_FROM
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
+from likewise.task.equipping import equip
 from likewise.task.face import Task
-from likewise.task.learning import Place, check_fit, equip, extract, learn_memory, make_method
+from likewise.task.learning import Place, check_fit, extract, learn_memory
+from likewise.weights import Card
 
 Told = Callable[[int, int], None]  # episodes done, of how many
 KINDS = {"mask": LabelKind.MASK, "box": LabelKind.BOX, "point": LabelKind.POINT, "tag": LabelKind.TAG}
@@ -91,7 +93,8 @@ class Runner:
 
     def __init__(self, contender: Contender, features: Path | None = None, most: int | None = None) -> None:
         self.contender = contender
-        self.method, self._role = equip(make_method(contender.method, contender.preset, contender.settings), contender.checkpoint)
+        self._ready = equip(contender.method, contender.preset, contender.settings, contender.checkpoint, contender.backbone)
+        self.method = self._ready.method
         self._features, self._most = features, most
 
     def evaluate(self, benchmark: Benchmark, setting: Setting, folder: Path | None = None, told: Told | None = None) -> Evaluated:
@@ -117,7 +120,12 @@ class Runner:
     def weights(self) -> dict[str, dict[str, str]]:
         """Name and SHA-256 of the weights by role."""
         backbone = self._provider.backbone
-        return {"backbone": {"name": backbone.name, "sha256": backbone.sha256}, **self._role}
+        return {"backbone": {"name": backbone.name, "sha256": backbone.sha256}, **{role: dict(facts) for role, facts in self._ready.weights.items()}}
+
+    @property
+    def card(self) -> Card | None:
+        """What the checkpoint says of itself; None without a checkpoint or a card."""
+        return self._ready.card
 
     @property
     def place(self) -> dict[str, str]:
@@ -129,9 +137,11 @@ class Runner:
     def _provider(self) -> FeatureProvider:
         from likewise import weights
 
-        name, place = self.contender.backbone, self.contender.place
+        name, place = self._ready.backbone, self.contender.place
+        opened = load_backbone(name if name.startswith("random:") else weights.resolve(name))
+        self._ready.check(opened)
         return FeatureProvider(
-            load_backbone(name if name.startswith("random:") else weights.resolve(name)),
+            opened,
             engine=place.engine,
             device=pick_device(place.device),
             precision=place.precision,

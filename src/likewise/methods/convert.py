@@ -7,7 +7,7 @@ from pathlib import Path
 
 from likewise.errors import OutputError
 from likewise.methods.registry import method_class
-from likewise.weights import read_lightning, write_checkpoint
+from likewise.weights import Card, read_lightning, write_checkpoint
 
 
 def convert_checkpoint(method: str, source: Path, out: Path, *, overwrite: bool = False) -> int:
@@ -21,7 +21,9 @@ def convert_checkpoint(method: str, source: Path, out: Path, *, overwrite: bool 
         raise OutputError(f"{out.name} does not end in .safetensors", where=str(out), remedy=f"Call it {out.stem}.safetensors")
     if out.exists() and not overwrite:
         raise OutputError("the file is already there", where=str(out), remedy="Choose another name, or overwrite it by --force")
-    tensors = kind.converted(read_lightning(source))
-    facts = {"method": method, "source": source.name, "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-    write_checkpoint(tensors, out, facts)
+    official = read_lightning(source)
+    tensors = kind.converted(official)
+    settings, backbone = kind.published(official)
+    origin = {"source": source.name, "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+    write_checkpoint(tensors, out, Card(method, settings, {"name": backbone} if backbone else {}, origin=origin))
     return len(tensors)

@@ -1,0 +1,93 @@
+"""A method made ready: its settings, its checkpoint, and the backbone that goes with it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from likewise.backbones import Backbone
+from likewise.errors import WeightsError
+from likewise.methods.base import Method, Preset
+from likewise.methods.registry import method_class
+from likewise.task.learning import make_method
+from likewise.weights import Card, read_card, read_checkpoint, resolve
+
+
+@dataclass(frozen=True)
+class Equipped:
+    """A method with its checkpoint.
+
+    weights: what a manifest says of the checkpoint, {"checkpoint": {"name", "sha256"}}, {} for none; backbone: the name to open;
+    card: what the checkpoint says of itself, None without any.
+    """
+
+    method: Method
+    weights: Mapping[str, Mapping[str, str]]
+    backbone: str
+    card: Card | None = None
+
+    def check(self, backbone: Backbone) -> None:
+        """WeightsError where the checkpoint was trained on another backbone than this."""
+        own = self.card.backbone if self.card is not None else {}
+        sha256 = own.get("sha256", "")
+        if own and (sha256 != backbone.sha256 if sha256 else own.get("name", "") != backbone.name):
+            found = f"{backbone.name!r} ({backbone.sha256[:12]})"
+            raise WeightsError(
+                f"the checkpoint was trained on the backbone {_told(own)}, not on {found}",
+                where=self.weights["checkpoint"]["name"],
+                remedy=f"Take the backbone {own.get('name', '')!r}, or a checkpoint that was trained on yours",
+            )
+
+
+def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: str | Path | None = None, backbone: str = "auto") -> Equipped:
+    """A method of a preset with its checkpoint, and the backbone to open.
+
+    settings: what the user sets, over what the checkpoint says of itself, over the preset; checkpoint: a safetensors file, a folder
+    that `save_pretrained` wrote, "random" for untrained tensors, or None, which takes the weights that come with this program where
+    there are any for the backbone. The backbone "auto" becomes that of the checkpoint. Raises UsageError for unknown names and for a
+    method without checkpoints, WeightsError where one is needed and not there, of another method, or for another backbone.
+    """
+    method = make_method(name, preset, settings)
+    if not method.trained:
+        return Equipped(method if checkpoint is None else method.equipped({}), {}, backbone)  # which says that there is nothing to load
+    if str(checkpoint) == "random":
+        return Equipped(method.equipped(None), {"checkpoint": {"name": "random", "sha256": ""}}, backbone)
+    path = _shipped(name, backbone) if checkpoint is None else Path(checkpoint)
+    path = path / "model.safetensors" if path.is_dir() else path
+    tensors, digest = read_checkpoint(path)
+    card = read_card(path)
+    if card is not None:
+        _check_card(card, name, method, path)
+        method = make_method(name, preset, {**card.settings, **settings})
+        if backbone == "auto":
+            backbone = card.backbone.get("name", backbone)
+    return Equipped(method.equipped(tensors), {"checkpoint": {"name": path.name, "sha256": digest}}, backbone, card)
+
+
+def _check_card(card: Card, name: str, method: Method, path: Path) -> None:
+    if card.method != name:
+        raise WeightsError(f"it is a checkpoint of the method {card.method!r}, not of {name!r}", where=str(path), remedy=f"Choose the method {card.method!r}")
+    unknown = card.settings.keys() - {item.name for item in fields(method.settings)}
+    if unknown:
+        raise WeightsError(
+            f"it must be used with settings that are not known here ({', '.join(sorted(unknown))})", where=str(path), remedy="Update this program"
+        )
+
+
+def _shipped(name: str, backbone: str) -> Path:
+    """The checkpoint that comes with this program for a method on a backbone; WeightsError where there is none."""
+    remedy = f"Give a file (`likewise weights convert {name}` makes one of a published checkpoint), or 'random' to try it untrained"
+    found = {card.backbone.get("name", ""): path for path in method_class(name).shipped() if (card := read_card(path)) is not None}
+    wanted = backbone if backbone.startswith("random:") or not found else resolve(backbone)
+    if wanted not in found:
+        told = f" on the backbone {wanted!r} (those on {', '.join(found)} come with this program)" if found else ""
+        raise WeightsError(f"the method {name!r} needs trained weights{told}", where="checkpoint", remedy=remedy)
+    warnings.warn(f"no checkpoint is given: {name} takes {found[wanted].stem}, which comes with this program and says of itself what it is", stacklevel=3)
+    return found[wanted]
+
+
+def _told(own: Mapping[str, str]) -> str:
+    return f"{own.get('name', '')!r}" + (f" ({own['sha256'][:12]})" if own.get("sha256") else "")

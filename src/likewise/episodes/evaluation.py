@@ -13,26 +13,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import likewise
 from likewise.backbones import FeatureProvider, FeatureSpec, load_backbone, pick_device
 from likewise.backbones.vit import VitConfig
-from likewise.data import LabelKind, Prediction
+from likewise.data import LabelKind
+from likewise.episodes.answering import answered, labels_in, present_in
 from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
 from likewise.episodes.items import VOID, relative_labels
 from likewise.episodes.journal import open_journal
 from likewise.episodes.outcome import Outcome, judge
 from likewise.episodes.sampling import Episode
-from likewise.episodes.support import Labelling, Pairing, support_of
+from likewise.episodes.support import Labelling, Pairing
 from likewise.errors import InputError, UsageError
-from likewise.functional.calibration import PRESENT_FROM
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
 from likewise.task.equipping import equip
-from likewise.task.face import Task
-from likewise.task.learning import Place, check_fit, extract, learn_memory
+from likewise.task.learning import Place
 from likewise.weights import Card
 
 Told = Callable[[int, int], None]  # episodes done, of how many
@@ -178,23 +174,14 @@ class Runner:
     def _answer(self, benchmark: Benchmark, setting: Setting, index: int, episode: Episode) -> Outcome:
         """The outcome of an episode."""
         try:
-            task = self._learned(benchmark, setting, episode)
-            prediction = task.predict_prepared([task.prepare(benchmark.source(episode.query))])[0]
+            prediction = answered(self.method, self._provider, benchmark, episode, setting.labelling, setting.pairing)
         except InputError as error:
             raise InputError(error.what, where=f"episode {index}: {error.where}", remedy=error.remedy) from error
         truth = benchmark.labels(episode.query)
         if truth.shape != prediction.size:
             raise InputError(f"the mask is {truth.shape[::-1]}, its image {prediction.size[::-1]}", where=episode.query, remedy="Give it the size of the image")
-        found = _labels(prediction, setting.frame), _present(prediction)
+        found = labels_in(prediction, setting.frame), present_in(prediction)
         return judge(index, episode.query, episode.classes, *found, relative_labels(truth, episode.classes), truth == VOID)
-
-    def _learned(self, benchmark: Benchmark, setting: Setting, episode: Episode) -> Task:
-        support = support_of(episode, benchmark, setting.labelling, setting.pairing)
-        check_fit(self.method, support)
-        method = self.method.settled(support)
-        kept, _ = extract(self._provider, method, support, None, thumbnails=False)
-        memory = learn_memory(method, support, kept)
-        return Task(method, self.contender.preset, memory, support, None, [], self.weights, self.contender.place, self._provider)
 
 
 def check_takes(method: Method, labelling: Labelling) -> None:
@@ -235,16 +222,3 @@ def feature_bytes(spec: FeatureSpec, config: VitConfig) -> int:
     """
     tokens = config.prefix + (spec.side // config.patch) ** 2
     return 2 * tokens * config.width * ((len(spec.layers) or config.depth) + 2 * spec.qk)
-
-
-def _labels(prediction: Prediction, frame: Frame) -> NDArray[np.integer]:
-    """Labels 0..N; in FS-S, where the class is known to be there, the likelier of class and background whatever its presence."""
-    if frame == "fscs":
-        return prediction.labels
-    return np.asarray(prediction.scores.argmax(axis=0), np.uint8)
-
-
-def _present(prediction: Prediction) -> list[bool]:
-    """Whether each class is there: likelier than not, or where a method gives no probability, whether any pixel is of it."""
-    probabilities = {number: prediction.present.get(name) for number, name in prediction.classes.names.items()}
-    return [bool((prediction.labels == number).any()) if p is None or np.isnan(p) else p >= PRESENT_FROM for number, p in probabilities.items()]

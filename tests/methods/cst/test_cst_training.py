@@ -123,7 +123,9 @@ def test_pseudo_masks_of_a_walk_ask_the_support_nothing():
     assert torch.equal(walk._query_mask(shown), walk._query_mask(other))
     plain = training(supervision="pseudo").episode_loss(shown, generator)["loss"].detach()
     assert float(walk.episode_loss(shown, generator)["loss"].detach()) != float(plain)
-    found, truth = walk._query_mask(shown), resize_nearest(shown.query_mask, (24, 24)) == 1
+    middle, mask = image(3, (8, 9), (slice(2, 6), slice(3, 7)))
+    found = walk._query_mask(TrainingEpisode(middle, shown.support, present=True))
+    truth = resize_nearest(mask, (24, 24)) == 1
     assert (found & truth).sum() / (found | truth).sum() > 0.6
     assert walk.method().settings.pseudo == "walk"
 

@@ -1,8 +1,11 @@
 """Episodes of training: by index, by share, with as many masks as the recipe allows."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
@@ -99,6 +102,16 @@ def test_a_list_chooses_the_images_of_a_source(recipe_file, tmp_path):
     assert views == [f"thing_1@{view}" for view in range(4)]
     with pytest.raises(InputError, match="two of the images asked for"):
         draws_of(recipe_file, f"source.0.only={tmp_path / 'views.txt'}")
+    Image.fromarray(np.full((42, 54), 4, np.uint8)).save(tmp_path / "shapes/masks/red_1.png")  # a class of training that has one image
+    facts = json.loads((tmp_path / "shapes/dataset.json").read_text())
+    facts["split"] = {"train": ["red", "blue", "grey"], "val": ["brown"]}
+    (tmp_path / "shapes/dataset.json").write_text(json.dumps(facts))
+    for copy in range(4):
+        (tmp_path / f"shapes/masks/grey_{copy}.png").unlink()
+    (_, shapes), _ = draws_of(recipe_file, f"source.0.only={tmp_path / 'some.txt'}").names()
+    assert shapes == ["blue_0", "blue_3", "red_0", "red_2"]
+    with pytest.raises(InputError, match="'grey' has 1 images"):
+        draws_of(recipe_file)
     with pytest.raises(InputError, match="nowhere"):
         draws_of(recipe_file, "source.0.only=nowhere.txt")
 

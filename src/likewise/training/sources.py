@@ -74,14 +74,17 @@ class Draws:
 
 
 def _source(section: SourceSection, benchmark: Benchmark, recipe: Recipe, place: int) -> _Source:
-    episodes = episodes_of(benchmark, section.part, fold_of(recipe, benchmark), count=recipe.episodes, seed=recipe.seed + 1 + place)
-    if section.only is not None:
-        listed = _listed(Path(section.only), benchmark, _names(episodes.images))
-        episodes = replace(episodes, images=_only(episodes.images, listed, f"source.{place}", "List more images in the file of `only`"))
+    fold, seed = fold_of(recipe, benchmark), recipe.seed + 1 + place
+    if section.only is None:
+        episodes = episodes_of(benchmark, section.part, fold, count=recipe.episodes, seed=seed)
+    else:
+        images = benchmark.images(section.part, fold)
+        images = _only(images, _listed(Path(section.only), benchmark, _names(images)), f"source.{place}", "List more images in the file of `only`")
+        episodes = Episodes(images, section.part, (1,), recipe.episodes, seed)
     masked = first_percent(_names(episodes.images), section.masks)
     if section.only_masked:
         episodes = replace(episodes, images=_only(episodes.images, masked, f"source.{place}", "Raise masks, or leave out only_masked"))
-    return _Source(section, fold_of(recipe, benchmark), benchmark, episodes, masked)
+    return _Source(section, fold, benchmark, episodes, masked)
 
 
 def _told(source: _Source) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def _names(images: ImageList) -> list[str]:
 
 def _listed(path: Path, benchmark: Benchmark, names: Sequence[str]) -> frozenset[str]:
     """The images of a text file, a name a line, empty lines and those that begin with # left out; of views, the views of the pictures named."""
-    lines = (line.strip() for line in read_bytes(path).decode().splitlines())
+    lines = (line.strip() for line in read_bytes(path).decode("utf-8-sig", "replace").splitlines())
     listed = frozenset(line for line in lines if line and not line.startswith("#"))
     views = isinstance(benchmark, ViewsBenchmark)
     return frozenset(name for name in names if (name.rpartition(MARK)[0] if views else name) in listed)

@@ -25,6 +25,7 @@ from likewise.episodes.tables import Block, blocks_of, page_of_table, repeated
 from likewise.errors import LikewiseError, UsageError
 from likewise.formats.files import json_bytes, write_atomic
 from likewise.methods.registry import available, method_class
+from likewise.task.equipping import shipped_for
 
 Told = Callable[[str, int, int], None]  # what is evaluated, episodes done, of how many
 ALL = "all"
@@ -49,7 +50,8 @@ class Job:
 
 
 def contenders_named(text: str, base: Contender, labelling: Labelling) -> list[Contender]:
-    """The contenders of "a,b:CHECKPOINT", or with "all" every method that takes such a support; trained ones only with a checkpoint.
+    """The contenders of "a,b:CHECKPOINT", or with "all" every method that takes such a support; trained ones only with a checkpoint, or where
+    one for the backbone comes with this program.
 
     base: what is common to all: its checkpoint is of the trained method that names none itself, its settings `METHOD.KEY` are
     of one method, others of all. Raises UsageError for unknown names, and for a checkpoint that no method or several would take.
@@ -80,7 +82,7 @@ def _takers(labelling: Labelling, base: Contender) -> list[str]:
     takers = []
     for name in available():
         found = method_class(name)
-        if found.trained and base.checkpoint is None:
+        if found.trained and base.checkpoint is None and shipped_for(name, base.backbone) is None:
             continue
         try:
             check_takes(found(), labelling)

@@ -77,16 +77,27 @@ def _check_card(card: Card, name: str, method: Method, path: Path) -> None:
         )
 
 
+def shipped_for(name: str, backbone: str = "auto") -> Path | None:
+    """The checkpoint that comes with this program for a method on a backbone; None where there is none."""
+    found = _all_shipped(name)
+    return found.get(backbone if backbone.startswith("random:") else resolve(backbone)) if found else None
+
+
 def _shipped(name: str, backbone: str) -> Path:
-    """The checkpoint that comes with this program for a method on a backbone; WeightsError where there is none."""
-    remedy = f"Give a file (`likewise weights convert {name}` makes one of a published checkpoint), or 'random' to try it untrained"
-    found = {card.backbone.get("name", ""): path for path in method_class(name).shipped() if (card := read_card(path)) is not None}
-    wanted = backbone if backbone.startswith("random:") or not found else resolve(backbone)
-    if wanted not in found:
-        told = f" on the backbone {wanted!r} (those on {', '.join(found)} come with this program)" if found else ""
+    """What `shipped_for` gives, and a warning that says so; WeightsError where there is none."""
+    path = shipped_for(name, backbone)
+    if path is None:
+        others = ", ".join(_all_shipped(name))
+        told = f" on the backbone {backbone!r} (those on {others} come with this program)" if others else ""
+        remedy = f"Give a file (`likewise weights convert {name}` makes one of a published checkpoint), or 'random' to try it untrained"
         raise WeightsError(f"the method {name!r} needs trained weights{told}", where="checkpoint", remedy=remedy)
-    warnings.warn(f"no checkpoint is given: {name} takes {found[wanted].stem}, which comes with this program and says of itself what it is", stacklevel=3)
-    return found[wanted]
+    warnings.warn(f"no checkpoint is given: {name} takes {path.stem}, which comes with this program (its page says what it was trained on)", stacklevel=3)
+    return path
+
+
+def _all_shipped(name: str) -> dict[str, Path]:
+    """The checkpoints that come with this program for a method, by the name of their backbone."""
+    return {card.backbone.get("name", ""): path for path in method_class(name).shipped() if (card := read_card(path)) is not None}
 
 
 def _told(own: Mapping[str, str]) -> str:

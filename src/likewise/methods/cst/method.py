@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -106,6 +107,11 @@ class Cst(Method):
         names = ("side", "support", "pseudo", "threshold", "many_heads", "square", "kernels")
         patches = official.get("backbone.patch_embed.proj.weight")
         return {name: getattr(CstSettings(), name) for name in names}, "dino-small-8" if patches is not None and patches.shape == (384, 3, 8, 8) else ""
+
+    @classmethod
+    def shipped(cls) -> Sequence[Path]:
+        """The checkpoints beside this file; what each is made of stands in a page of its name."""
+        return sorted(Path(__file__).parent.glob("*.safetensors"))
 
     @classmethod
     def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:

@@ -31,15 +31,8 @@ class Equipped:
 
     def check(self, backbone: Backbone) -> None:
         """WeightsError where the checkpoint was trained on another backbone than this."""
-        own = self.card.backbone if self.card is not None else {}
-        sha256 = own.get("sha256", "")
-        if own and (sha256 != backbone.sha256 if sha256 else own.get("name", "") != backbone.name):
-            found = f"{backbone.name!r} ({backbone.sha256[:12]})"
-            raise WeightsError(
-                f"the checkpoint was trained on the backbone {_told(own)}, not on {found}",
-                where=self.weights["checkpoint"]["name"],
-                remedy=f"Take the backbone {own.get('name', '')!r}, or a checkpoint that was trained on yours",
-            )
+        if self.card is not None:
+            _check_backbone(self.card, backbone.name, backbone.sha256, self.weights["checkpoint"]["name"])
 
 
 def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: str | Path | None = None, backbone: str = "auto") -> Equipped:
@@ -62,8 +55,8 @@ def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: st
     if card is not None:
         _check_card(card, name, method, path)
         method = make_method(name, preset, {**card.settings, **settings})
-        if backbone == "auto":
-            backbone = card.backbone.get("name", backbone)
+        backbone = card.backbone.get("name", backbone) if backbone == "auto" else backbone
+        _check_backbone(card, backbone, "", path.name)
     return Equipped(method.equipped(tensors), {"checkpoint": {"name": path.name, "sha256": digest}}, backbone, card)
 
 
@@ -100,5 +93,11 @@ def _all_shipped(name: str) -> dict[str, Path]:
     return {card.backbone.get("name", ""): path for path in method_class(name).shipped() if (card := read_card(path)) is not None}
 
 
-def _told(own: Mapping[str, str]) -> str:
-    return f"{own.get('name', '')!r}" + (f" ({own['sha256'][:12]})" if own.get("sha256") else "")
+def _check_backbone(card: Card, name: str, sha256: str, where: str) -> None:
+    """WeightsError for a backbone of another name or, where both hashes are known, of other weights."""
+    own, hashed = card.backbone.get("name", name), card.backbone.get("sha256", sha256)
+    if own != name or (sha256 and hashed != sha256):
+        told = f"{own!r}, not on {name!r}" if own != name else f"{own!r} with sha256 {hashed[:12]}, here it has {sha256[:12]}"
+        raise WeightsError(
+            f"the checkpoint was trained on the backbone {told}", where=where, remedy=f"Take the backbone {own!r}, or a checkpoint that was trained on yours"
+        )

@@ -14,6 +14,7 @@ from likewise.episodes.labelled import LabelledBenchmark
 from likewise.episodes.published import every_row, rows_of
 from likewise.episodes.running import Job, run_table
 from likewise.episodes.switches import TITLES, need_of, overview, trained_with
+from likewise.episodes.tables import blocks_of
 from likewise.errors import InputError
 from likewise.methods import method_class
 from likewise.task.learning import Place
@@ -129,6 +130,12 @@ def test_a_checkpoint_stands_beside_the_rows_that_were_trained_alike_and_the_oth
     assert sum(record["method"] == "prototype" for record in records) == 4
     assert page.count("- CST, coupled heads: repeated by cst-coupled") == 2
     assert page.count("- CST, decoupled heads: not repeated: needs cst:CHECKPOINT of `likewise train recipes/cst/pascal-pixel.toml`") == 2
+
+
+def test_rows_with_true_masks_at_test_time_are_apart_from_those_of_tags():
+    by_labelling = {block.setting.labelling: [row.title for row in block.rows] for block in blocks_of("3", Setting(), lambda setting: None)}
+    assert {name: len(titles) for name, titles in by_labelling.items()} == {"tag": 7, "mask": 4}
+    assert all("true masks at test time" in title for title in by_labelling["mask"])
 
 
 def test_true_masks_in_the_test_are_asked_of_the_support_where_a_row_had_them(tmp_path):

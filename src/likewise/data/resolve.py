@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.data.classes import ClassTable
+from likewise.data.dense_values import dense_values
 from likewise.data.example import Example, Unlabelled
 from likewise.data.geometry import area_resize
 from likewise.data.labels import LabelKind
@@ -104,7 +105,7 @@ def resolve(example: Example, where: str, size: tuple[int, int], table: ClassTab
         scribbles={table.number(key): [_coordinates(line, f"{where}: scribbles[{key!r}]", size) for line in value] for key, value in example.scribbles.items()},
         tags={table.number(key): _tag(value, f"{where}: tags[{key!r}]") for key, value in example.tags.items()},
         keypoints={name: _keypoint(value, f"{where}: keypoints[{name!r}]", size) for name, value in example.keypoints.items()},
-        dense={name: _dense(value, f"{where}: dense[{name!r}]", size, targets, name) for name, value in example.dense.items()},
+        dense={name: dense_values(value, f"{where}: dense[{name!r}]", size, targets[name]) for name, value in example.dense.items()},
         label=None if example.label is None else table.number(example.label),
         unlabelled=unlabelled or example.unlabelled,
     )
@@ -208,23 +209,3 @@ def _keypoint(value: Sequence[float] | None, where: str, size: tuple[int, int]) 
         return None
     x, y = _coordinates([value], where, size)[0]
     return float(x), float(y)
-
-
-def _dense(value: object, where: str, size: tuple[int, int], targets: Mapping[str, Target], name: str) -> NDArray[np.float32]:
-    array = np.asarray(value)
-    if array.ndim not in (2, 3) or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise InputError(f"the dense map is {array.dtype} {array.shape}", where=where, remedy="Give numbers (H, W) or (H, W, C)")
-    array = array.astype(np.float32).reshape(*array.shape[:2], -1)
-    height, width = array.shape[:2]
-    if abs(width * size[0] - height * size[1]) > 0.02 * width * size[0]:
-        raise InputError(f"it is {width}x{height}, its image {size[1]}x{size[0]}", where=where, remedy="Give it the size or at least the shape of the image")
-    invalid = targets[name].invalid
-    if invalid is not None:
-        array = np.where((array == invalid).all(axis=2, keepdims=True), np.float32(np.nan), array)
-    if np.isinf(array).any():
-        raise InputError("the dense map has infinite values", where=where, remedy="Write NaN for unknown")
-    if np.isnan(array).all():
-        raise InputError("every value of the dense map is unknown", where=where, remedy="Leave the example out, or check the invalid value")
-    if targets[name].kind == "log" and np.nanmin(array) <= 0:
-        raise InputError("a target of kind 'log' has values at or below 0", where=where, remedy='Use kind="real", or mark them as invalid')
-    return array

@@ -16,7 +16,7 @@ from likewise.data.example import Example, Unlabelled
 from likewise.data.images import ImageSource
 from likewise.data.labels import LabelKind
 from likewise.data.resolve import Labels, resolve
-from likewise.data.target import Target
+from likewise.data.target import KEYPOINT, Target
 from likewise.errors import InputError
 
 
@@ -39,6 +39,7 @@ class Support:
     examples: `Example` objects; classes: {number: name}, a list of names, or None to take what the examples name;
     targets: {name: Target} for dense labels (made with defaults for those not declared); unlabelled: None leaves it
     to each example, "background" or "unknown" holds for all. A declared class without an example is allowed.
+    keypoints: the names that some example mentions, in that order.
 
     Raises InputError (example, field, reason, remedy) for labels that do not fit their image or the tables.
     """
@@ -54,10 +55,14 @@ class Support:
         given = list(examples)
         self.classes = _table(given, ClassTable.of(classes), declared=classes is not None)
         self.targets = {name: Target() for example in given for name in example.dense} | dict(targets or {})
+        refused = next((name for name in self.targets if name.startswith(KEYPOINT)), None)
+        if refused is not None:
+            raise InputError(f"a target is called {refused!r}", where="targets", remedy=f"Names that begin with {KEYPOINT!r} are the program's own")
         self.class_vectors = {self.classes.number(key): np.asarray(vector, np.float32) for key, vector in (class_vectors or {}).items()}
         self.examples = tuple(_labelled(given, self.classes, self.targets, unlabelled))
         if not self.examples and not self.class_vectors:
             raise InputError("there are no examples", where="support", remedy="Label at least one image")
+        self.keypoints = _keypoint_names(self.examples)
         channels: dict[str, int] = {}
         for example in self.examples:
             for name, values in example.labels.dense.items():
@@ -69,11 +74,15 @@ class Support:
                     )
 
     @classmethod
-    def of(cls, examples: Iterable[LabelledImage], classes: ClassTable, targets: Mapping[str, Target]) -> Support:
-        """A support of examples that were checked before (read from a task file, or chosen from another support)."""
+    def of(cls, examples: Iterable[LabelledImage], classes: ClassTable, targets: Mapping[str, Target], keypoints: Iterable[str] | None = None) -> Support:
+        """A support of examples that were checked before (read from a task file, or chosen from another support).
+
+        keypoints: their names, None for those that the examples mention.
+        """
         made = cls.__new__(cls)
         made.classes, made.targets, made.class_vectors = classes, dict(targets), {}
         made.examples = tuple(examples)
+        made.keypoints = _keypoint_names(made.examples) if keypoints is None else tuple(keypoints)
         return made
 
     @classmethod
@@ -127,6 +136,10 @@ def _table(examples: list[Example], table: ClassTable, *, declared: bool) -> Cla
     if declared:
         return table
     return ClassTable.named_by(key for example in examples for key in example.class_keys())
+
+
+def _keypoint_names(examples: Iterable[LabelledImage]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for example in examples for name in example.labels.keypoints))
 
 
 def _labelled(examples: list[Example], table: ClassTable, targets: Mapping[str, Target], unlabelled: Unlabelled | None) -> Iterable[LabelledImage]:

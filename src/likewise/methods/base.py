@@ -43,7 +43,8 @@ class RawPrediction:
 
     logits: (N+1, h, w), background first, whose softmax are probabilities; None for a purely dense answer;
     presence: (N,) probability that each class is in the image; dense: {target: components (C, h, w)}, which become
-    values by the target's `links` after they were enlarged; confidence: 0..1; class_confidence: (N,).
+    values by the target's `links` after they were enlarged; keypoints: {name: (x, y, probability)} in pixels of the
+    image; confidence: 0..1; class_confidence: (N,).
     Logits and dense maps are brought to the image's size by bilinear interpolation (half-pixel centres; with `corners`
     logits are laid with their corner samples on those of the image, as some published methods do). A class whose
     presence is below a half takes no pixel, unless the method does not want it so (`gated` False).
@@ -57,6 +58,7 @@ class RawPrediction:
     class_confidence: Tensor | None = None
     corners: bool = False
     gated: bool = True
+    keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

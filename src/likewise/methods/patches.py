@@ -121,7 +121,7 @@ class PatchReadout(Method):
         for name in support.targets:
             found[f"dense.{name}."] = self.fit_values(value_rows(support, own, name))
         tensors = {prefix + key: tensor for prefix, part in found.items() for key, tensor in part.items()}
-        return Memory(tensors, {"links": {name: link_of(target.kind) for name, target in support.targets.items()}})
+        return Memory(tensors, {"links": {name: link_of(target.kind, target.unit) for name, target in support.targets.items()}})
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Logits and dense components of every query."""
@@ -133,7 +133,7 @@ class PatchReadout(Method):
 
     def _answer(self, item: ImageFeatures, memory: Memory) -> RawPrediction:
         tokens, classes = item.joined(), _under(memory, "classes.")
-        dense = {name: as_grid(self.values(tokens, _under(memory, f"dense.{name}.")), item.grid) for name in memory.facts["links"]}
+        dense = {name: as_grid(self.values(tokens, _under(memory, f"dense.{name}.")), item, link) for name, link in memory.facts["links"].items()}
         logits = self.logits(tokens, classes) if classes else None
         return answer(logits, item.grid, dense=dense, links=memory.facts["links"])
 

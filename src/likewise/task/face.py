@@ -21,6 +21,7 @@ from likewise.data.example import Unlabelled
 from likewise.data.images import MAX_PIXELS, ImageSource
 from likewise.errors import InputError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Query, to_device
+from likewise.methods.keypoints import with_heatmaps
 from likewise.task import storage
 from likewise.task.equipping import equip
 from likewise.task.file import digest_of
@@ -58,7 +59,7 @@ def learn(
     ready = equip(method, preset, settings, checkpoint, backbone)
     support = as_support(source, format, split, unlabelled)
     check_fit(ready.method, support)
-    chosen = ready.method.settled(support)
+    chosen = ready.method.settled(with_heatmaps(ready.method, support))
     place = Place(device, engine, precision)
     provider = open_provider(ready.backbone, place)
     ready.check(provider.backbone)
@@ -109,6 +110,11 @@ class Task:
     def targets(self) -> dict[str, Target]:
         """Dense targets by name."""
         return self.support.targets
+
+    @property
+    def keypoints(self) -> tuple[str, ...]:
+        """The names of keypoints."""
+        return self.support.keypoints
 
     @property
     def left_out(self) -> dict[str, dict[str, Any]]:
@@ -260,5 +266,5 @@ class Task:
         return self._kept
 
     def __repr__(self) -> str:
-        what = [*self.classes.names.values(), *self.targets]
+        what = [*self.classes.names.values(), *self.targets, *self.keypoints]
         return f"Task({self.method.name}: {', '.join(what)}; {len(self.support)} examples; {self.weights['backbone']['name']})"

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from likewise.data import ClassTable, Prediction, Target
 from likewise.data.images import ImageSource
 from likewise.data.prediction import Writer
+from likewise.data.target import KEYPOINT
 from likewise.functional.calibration import PRESENT_FROM
 from likewise.functional.links import Link, decode
 from likewise.functional.upsample import argmax_enlarged, enlarge, softmax_enlarged
 from likewise.methods.base import RawPrediction
+from likewise.methods.keypoints import points_in
 
 
 def finish(
@@ -53,7 +55,8 @@ def finish(
         targets=targets,
         labels=labels,
         present=presence,
-        dense={name: _values(raw, name, size, targets[name]) for name in raw.dense},
+        dense={name: _values(raw, name, size, targets[name]) for name in raw.dense if not name.startswith(KEYPOINT)},
+        keypoints={**points_in({name: planes.cpu().float().numpy() for name, planes in raw.dense.items()}, size), **raw.keypoints},
         confidence=float(min(max(raw.confidence, 0.0), 1.0)),
         class_confidence={name: value for name, value in by_class.items() if presence.get(name, 1.0) >= PRESENT_FROM},
         image=image,
@@ -63,13 +66,19 @@ def finish(
 
 
 def _values(raw: RawPrediction, name: str, size: tuple[int, int], target: Target) -> NDArray[np.float32]:
-    """A dense map (H, W) or (H, W, C): components enlarged, decoded, clipped to the target's range."""
+    """A dense map (H, W) or (H, W, C): components enlarged, decoded, clipped to the target's limits.
+
+    Of a density the mean is that of the method's own map, so that the count is the same at any size.
+    """
     import torch
 
     components = np.ascontiguousarray(raw.dense[name].cpu().float().numpy())
     enlarged = np.stack([enlarge(np.ascontiguousarray(plane), size) for plane in components], axis=-1)
     link: Link = raw.links.get(name, "identity")
     values = decode(torch.from_numpy(enlarged), link).numpy()
-    if target.range is not None:
-        values = np.clip(values, *target.range)
+    if np.isfinite(target.limits).any():
+        values = np.clip(values, *target.limits)
+    if target.kind == "density":
+        own, now = float(np.clip(components, *target.limits).mean(dtype=np.float64)), float(values.mean(dtype=np.float64))
+        values = (values * (own / now if now > 0 else 0.0)).astype(np.float32)
     return values[:, :, 0] if values.shape[2] == 1 else values

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
@@ -15,6 +16,7 @@ from likewise.data import LabelKind, OutputKind, Support
 from likewise.data.example import Unlabelled
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import Memory, Method, Preset, to_device
+from likewise.methods.keypoints import with_heatmaps
 from likewise.methods.prompts import PATCH_KINDS
 from likewise.methods.registry import method_class
 from likewise.task.thumbnails import Thumbnail, thumbnail
@@ -53,6 +55,7 @@ def make_method(name: str, preset: Preset, settings: Mapping[str, Any]) -> Metho
 def check_fit(method: Method, support: Support) -> None:
     """Raise InputError where the method cannot learn what the support asks; warn of classes without an example."""
     reachable = set(method.takes) | (set(PATCH_KINDS) if LabelKind.MASK in method.takes else set())
+    reachable |= {LabelKind.KEYPOINT} if LabelKind.DENSE in method.takes else set()
     foreign = support.kinds() - reachable
     if foreign:
         listed = ", ".join(sorted(foreign))
@@ -61,16 +64,33 @@ def check_fit(method: Method, support: Support) -> None:
         )
     if support.targets and OutputKind.DENSE not in method.gives:
         raise InputError(f"the method {method.name!r} gives no dense values", where="support", remedy="Choose another method (`likewise methods`)")
-    if not support.classes.names and not support.targets:
+    if not support.classes.names and not support.targets and not support.keypoints:
         raise InputError("there is neither a class nor a target to learn", where="support", remedy="Name at least one class, or give dense maps")
     empty = [support.classes[number] for number in support.classes if not support.showing(number)]
-    if empty and len(empty) == len(support.classes) and not support.targets:
+    if empty and len(empty) == len(support.classes) and not support.targets and not support.keypoints:
         raise InputError("no example shows any class", where="support", remedy="Label at least one image in which a class is present")
     if empty:
         warnings.warn(f"no example shows {', '.join(empty)}: predicted absent everywhere", UserWarning, stacklevel=4)
     missing = [name for name in support.targets if not any(name in example.labels.dense for example in support.examples)]
     if missing:
         raise InputError(f"no example has values of {', '.join(missing)}", where="support", remedy="Give a dense map, or leave the target out")
+    _check_values(support)
+
+
+def _check_values(support: Support) -> None:
+    """Raise InputError where keypoints are visible nowhere; warn of single ones, and of targets that have one value alone."""
+    visible = {name for example in support.examples for name, point in example.labels.keypoints.items() if point is not None}
+    unseen = [name for name in support.keypoints if name not in visible]
+    if unseen and not visible:
+        raise InputError("no example shows any keypoint", where="support", remedy="Give at least one point: None says that it is not visible")
+    if unseen:
+        warnings.warn(f"no example shows {', '.join(unseen)}: predicted as not visible everywhere", UserWarning, stacklevel=5)
+    for name in support.targets:
+        maps = [example.labels.dense[name] for example in support.examples if name in example.labels.dense]
+        low, high = (np.array([reduce(each, axis=(0, 1)) for each in maps]) for reduce in (np.nanmin, np.nanmax))
+        if (low.min(0) == high.max(0)).all():
+            told = ", ".join(f"{value:g}" for value in low[0])
+            warnings.warn(f"every known value of {name!r} is {told}: that is predicted everywhere", UserWarning, stacklevel=5)
 
 
 def extract(provider: FeatureProvider, method: Method, support: Support, progress: Progress | None, thumbnails: bool) -> tuple[Kept, list[Thumbnail]]:
@@ -100,7 +120,7 @@ def by_spec(kept: Sequence[Mapping[FeatureSpec, ImageFeatures]], wishes: Sequenc
 def learn_memory(method: Method, support: Support, kept: Kept) -> Memory:
     """What the method learns from a support and its features; memory on the CPU."""
     with torch.inference_mode():
-        memory = method.learn(support, by_spec(kept, method.wants()))
+        memory = method.learn(with_heatmaps(method, support), by_spec(kept, method.wants()))
     return to_device(memory, torch.device("cpu"))
 
 

@@ -47,6 +47,7 @@ def manifest_of(task: Task) -> dict[str, Any]:
         "settings": asdict(task.method.settings),
         "classes": {str(number): name for number, name in task.classes.names.items()},
         "targets": {name: asdict(target) for name, target in task.targets.items()},
+        **({"keypoints": list(task.keypoints)} if task.keypoints else {}),
         "weights": task.weights,
         "examples": [_example_facts(example) for example in task.support.examples],
         "left_out": task.left_out,
@@ -129,7 +130,7 @@ def _stored(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Store
         Thumbnail(name, tensors[f"thumbnail/{index}/image"].numpy(), tensors[f"thumbnail/{index}/labels"].numpy())
         for index, name in enumerate(manifest["thumbnails"])
     ]
-    support = Support.of(examples, classes, targets)
+    support = Support.of(examples, classes, targets, manifest.get("keypoints", ()))
     return Stored(kind(settings), manifest["preset"], memory, support, kept, pictures, manifest["weights"])
 
 

@@ -16,7 +16,7 @@ _BLOCKS = 4  # an image left out in blocks is cut into 4 x 4 of them
 def image_folds(support: Support) -> list[int | None]:
     """For each example the fold in which it is left out whole, or None if it must be left out in blocks.
 
-    An example can be left out whole if each class and target it shows is shown by another example that is not left
+    An example can be left out whole if each class, target and keypoint it shows is shown by another example that is not left
     out with it. Examples are dealt to the folds in order, each to the fold that shares the fewest classes with it.
     """
     shown = [_shown(support, index) for index in range(len(support))]
@@ -49,7 +49,7 @@ def patch_folds(grid: tuple[int, int], image_fold: int | None) -> Tensor:
 def _shown(support: Support, index: int) -> set[object]:
     labels = support.examples[index].labels
     things: set[object] = {number for number in support.classes if labels.present(number)}
-    return things | set(labels.dense)
+    return things | set(labels.dense) | {("point", name) for name, point in labels.keypoints.items() if point is not None}
 
 
 def _overlap(fold: Sequence[int], shown: Sequence[set[object]], things: set[object]) -> int:

@@ -5,6 +5,7 @@ learn    token read-outs in closed form at one or more working sizes; on top of 
          out where every class stays, blocks of an image that alone shows a class. The left-out answers give each
          read-out its weight in the mean, and choose an offset against the background and the sharpness of probabilities.
          Dense targets by a linear and a kernel regression, positive ones under a logarithm unless that does worse.
+         Keypoints by score maps at two working sizes and a prior of how points lie to each other.
 predict  one backbone pass a working size, the chosen read-outs, softmax; presence from where a class leads and from tokens
          kept of the support; confidence as the IoU to expect
 
@@ -23,6 +24,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from likewise.backbones.alter import alteration
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.methods.analogy import presence, quality
@@ -30,6 +32,7 @@ from likewise.methods.analogy.crossfit import fitted_answers
 from likewise.methods.analogy.evidence import Evidence, Reference, evidence_of, reference_of
 from likewise.methods.analogy.folds import image_folds, patch_folds
 from likewise.methods.analogy.learning import Learned, learn_classes, scene_of
+from likewise.methods.analogy.points import Point, PointFit, learn_points
 from likewise.methods.analogy.scale import TILE, working_scale
 from likewise.methods.analogy.tokens import TokenFit, token_answers
 from likewise.methods.analogy.trial import map_at, shifted
@@ -73,8 +76,8 @@ class Analogy(Method):
     """See the top of the file."""
 
     name = "analogy"
-    takes = frozenset({*PATCH_KINDS, LabelKind.DENSE})
-    gives = frozenset({OutputKind.MASKS, OutputKind.PRESENCE, OutputKind.DENSE})
+    takes = frozenset({*PATCH_KINDS, LabelKind.DENSE, LabelKind.KEYPOINT})
+    gives = frozenset({OutputKind.MASKS, OutputKind.PRESENCE, OutputKind.DENSE, OutputKind.KEYPOINTS})
     Settings = AnalogySettings
     settings: AnalogySettings
 
@@ -82,6 +85,8 @@ class Analogy(Method):
         """With working sizes and the size of the picture from the size of the labelled parts, unless they were given."""
         scale = working_scale(support)
         sides, pixels = tuple(sorted(set(self.settings.sides))) or scale.sides, self.settings.pixels or scale.pixels
+        if support.keypoints and not self.settings.sides and len(sides) == 1:
+            sides = (sides[0], 2 * sides[0])
         few = bool(support.targets) and len(support) <= _FEW
         copies = self.settings.copies if self.settings.copies >= 0 else _COPIES * few
         return type(self)(dataclasses.replace(self.settings, sides=sides, pixels=pixels, copies=copies))
@@ -93,8 +98,10 @@ class Analogy(Method):
             pictures = bool({"pixel", "conv"} & set(self.settings.readouts))
         else:
             sides, pictures = tuple(memory.facts["sides"]), bool(memory.facts["pictures"])
-        pixels = (self.settings.pixels or 512) if pictures else 0
-        found = [FeatureSpec(layers=self.settings.layers, side=side, tile=TILE, pixels=pixels if place == 0 else 0) for place, side in enumerate(sides)]
+        pixels, pictured = (self.settings.pixels or 512) if pictures else 0, sides[0]
+        if memory is not None:
+            sides = tuple(sorted({*sides, *memory.facts.get("point_sides", ())}))
+        found = [FeatureSpec(layers=self.settings.layers, side=side, tile=TILE, pixels=pixels if side == pictured else 0) for side in sides]
         copies = range(1, self.settings.copies + 1) if memory is None else ()
         return (*found, *(FeatureSpec(layers=self.settings.layers, side=sides[0], tile=TILE, copy=copy) for copy in copies))
 
@@ -112,6 +119,11 @@ class Analogy(Method):
             self._learn_classes(support, own, whole, tensors, facts)
         if support.targets:
             self._learn_targets(support, features, whole, tensors, facts)
+        if support.keypoints:
+            fit, told = learn_points(support, own, whole)
+            tensors |= {f"points.{key}": tensor for key, tensor in fit.tensors().items()}
+            facts["points"], facts["point_sides"] = sorted(support.keypoints), sorted(fit.scores)
+            facts["left_out"] |= told
         return Memory({name: tensor.contiguous() for name, tensor in tensors.items()}, facts)
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
@@ -148,11 +160,12 @@ class Analogy(Method):
     def _learn_targets(self, support: Support, features: Features, whole: Sequence[int | None], tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Add what was learned of dense targets to tensors and facts; copies of an example are left out with it."""
         groups = [items for spec, items in features.items() if spec.side == facts["side"]]
+        mirrored = [alteration(spec.copy).mirrored for spec in features if spec.side == facts["side"] for _ in support.examples]
         items = [item for group in groups for item in group]
         folds = [patch_folds(item.grid, fold) for item, fold in zip(items, list(whole) * len(groups), strict=True)]
         repeated = support.subset(list(range(len(support))) * len(groups))
         for name in support.targets:
-            values = fit_values(value_rows(repeated, items, name), folds)
+            values = fit_values(value_rows(repeated, items, name, mirrored), folds)
             tensors |= {f"dense.{name}.{key}": tensor for key, tensor in values.fit.tensors().items()}
             facts["links"][name] = values.link
             told = {"link": values.link, "strengths": values.strengths, "share": float(values.fit.share), "strange": values.strange}
@@ -160,12 +173,15 @@ class Analogy(Method):
 
     def _answer(self, items: Mapping[int, ImageFeatures], memory: Memory) -> RawPrediction:
         facts, item = memory.facts, items[memory.facts["side"]]
+        points = _points(items, memory)
+        items = {side: items[side] for side in facts["sides"]}
         tokens = item.joined()
         answers = {name: ValueFit.of(_under(memory, f"dense.{name}.")).answers(tokens) for name in facts["links"]}
-        dense = {name: as_grid(components, item.grid) for name, (components, _) in answers.items()}
+        dense = {name: as_grid(components, item, facts["links"][name]) for name, (components, _) in answers.items()}
         confidence = min((self._trust(name, strange, memory) for name, (_, strange) in answers.items()), default=1.0)
+        confidence = min([confidence, *(max(p, 1 - p) for _, _, p in points.values())])
         if "parts" not in facts:
-            return answer(None, item.grid, dense=dense, links=facts["links"], confidence=confidence)
+            return dataclasses.replace(answer(None, item.grid, dense=dense, links=facts["links"], confidence=confidence), keypoints=points)
         maps = _class_answers(items, memory)
         logits = facts["sharpness"] * shifted(maps, facts["offset"])
         logits = torch.where(memory.tensors["seen"][:, None, None], logits, -torch.inf)
@@ -174,13 +190,21 @@ class Analogy(Method):
         evidence = _evidence(torch.softmax(logits, dim=0), items, memory)
         here = presence.said(evidence, memory.tensors["presence"], memory.tensors["seen"][1:])
         judge = partial(quality.expected, evidence=evidence)
-        return answer(rows, shape, presence=here, judge=judge, dense=dense, links=facts["links"], confidence=confidence)
+        found = answer(rows, shape, presence=here, judge=judge, dense=dense, links=facts["links"], confidence=confidence)
+        return dataclasses.replace(found, keypoints=points)
 
     @staticmethod
     def _trust(name: str, strange: float, memory: Memory) -> float:
         """1 less the error to expect of a dense target here: the left-out one, times how much stranger the image is than left-out patches were."""
         facts = memory.facts["left_out"][name]
         return float(max(0.0, 1.0 - facts["error"] * max(strange / max(facts["strange"], 1e-9), 0.1)))
+
+
+def _points(items: Mapping[int, ImageFeatures], memory: Memory) -> dict[str, Point]:
+    """The keypoints of an image; none where none were learned."""
+    if "points" not in memory.facts:
+        return {}
+    return dict(zip(memory.facts["points"], PointFit.of(_under(memory, "points.")).points(items), strict=True))
 
 
 def _class_answers(items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor:

@@ -173,15 +173,16 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
 
 
 def _print_truth(truth: dict[str, Any]) -> None:
+    from likewise.labelling.score_words import told_scores
+
     numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
     said = [f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None]
     print(", ".join([f"against the truth: {truth['images']:,} images", *said]))
     for name, scores in truth["classes"].items():
         if scores["iou"] is not None:
             print(f"  {name}: IoU {100 * scores['iou']:.1f} %")
-    for name, scores in truth["dense"].items():
-        errors = [f"{words} {scores[key]:.4g}" for key, words in (("rmse", "RMSE"), ("abs_rel", "absolute relative error")) if scores[key] is not None]
-        print(f"  {name}: {', '.join(errors)}")
+    for name, scores in (truth["dense"] | truth.get("keypoints", {})).items():
+        print(f"  {name}: {told_scores(scores)}")
 
 
 def _print_profile(summary: RunSummary) -> None:

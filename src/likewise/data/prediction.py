@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from likewise.data.images import ImageSource, read_image
 from likewise.data.target import Target
 from likewise.errors import UsageError
 
+VISIBLE_FROM = 0.5  # a probability from which a keypoint is said to be there
 Writer = Callable[["Prediction", Path, str | None], list[Path]]
 
 
@@ -59,26 +60,52 @@ class Prediction:
             raise UsageError("this prediction has no scores", where="Prediction.scores", remedy="Ask the task for masks, not only for dense values")
         return self.score_maker()
 
+    @property
+    def count(self) -> dict[str, float]:
+        """How many there are by each target of kind "density": the sum of its map."""
+        kinds = {name: self.targets[name].kind for name in self.dense if name in self.targets}
+        return {name: float(self.dense[name].sum(dtype=np.float64)) for name, kind in kinds.items() if kind == "density"}
+
     def mask(self, key: int | str) -> NDArray[np.bool_]:
         """The pixels (H, W) labelled with a class, given by name or number."""
         return np.asarray(self.labels == self.classes.number(key))
 
     def overlay(self, opacity: float = 0.45) -> Image.Image:
-        """The image with every class in its colour and an outline; dense values as a colour map if there are no classes."""
+        """The image with every class in its colour and an outline, and the keypoints; dense values as a colour map if there is nothing else."""
         if self.image is None:
             raise UsageError(
                 "this prediction does not know its image", where="Prediction.overlay", remedy="Use likewise.data.prediction.draw_labels with the pixels"
             )
         pixels = read_image(self.image)
-        if not self.classes.names and self.dense:
+        if self.dense and not self.classes.names and not self.keypoints:
             return Image.fromarray(draw_dense(pixels, next(iter(self.dense.values()))))
-        return Image.fromarray(draw_labels(pixels, self.labels, opacity))
+        drawn = draw_labels(pixels, self.labels, opacity)
+        return Image.fromarray(draw_points(drawn, visible(self.keypoints), list(self.keypoints)))
 
     def save(self, path: str | Path, format: str | None = None) -> list[Path]:
         """Write the answer (`index-png` unless the ending or `format` says otherwise); returns the files written."""
         if self.writer is None:
             raise UsageError("this prediction was not made by a task", where="Prediction.save", remedy="Use likewise.formats.write_prediction")
         return self.writer(self, Path(path), format)
+
+
+def visible(keypoints: Mapping[str, tuple[float, float, float]]) -> dict[str, tuple[float, float]]:
+    """The points (x, y) that are said to be visible: of probability 1/2 or more."""
+    return {name: (x, y) for name, (x, y, probability) in keypoints.items() if probability >= VISIBLE_FROM}
+
+
+def draw_points(pixels: NDArray[np.uint8], points: Mapping[str, tuple[float, float]], names: Sequence[str], scale: float = 1.0) -> NDArray[np.uint8]:
+    """An image (H, W, 3) with points as ringed discs; the palette's colours in the order of `names`; points times `scale` are in its pixels."""
+    if not points:
+        return pixels
+    drawn, fine = np.ascontiguousarray(pixels).copy(), 16  # of a pixel, so that points stand where they are
+    radius = max(2.0, min(pixels.shape[:2]) / 90)
+    colours = palette(len(names) + 1)[1:]
+    for name, (x, y) in points.items():
+        centre = (round(fine * (x * scale - 0.5)), round(fine * (y * scale - 0.5)))  # cv2 counts from the middle of the first pixel
+        for reach, colour in ((radius * 1.5, (255, 255, 255)), (radius, tuple(int(c) for c in colours[names.index(name)]))):
+            cv2.circle(drawn, centre, round(fine * reach), colour, -1, cv2.LINE_AA, shift=4)
+    return drawn
 
 
 def draw_labels(pixels: NDArray[np.uint8], labels: NDArray[np.generic], opacity: float = 0.45) -> NDArray[np.uint8]:

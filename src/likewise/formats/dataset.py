@@ -23,7 +23,7 @@ class Dataset:
     format: its name; folder: where it was found; root: what names in outputs are relative to; images: name -> path
     relative to `root` in posix form ("" where the file is not there); labelled: names that have labels;
     example: reads one of them; classes: None where the labels themselves name them; layout: in words;
-    embedded: names whose label file holds the image too.
+    embedded: names whose label file holds the image too; keypoints: the names of points that some label has.
     """
 
     format: str
@@ -38,6 +38,7 @@ class Dataset:
     splits: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unlabelled: Unlabelled | None = None
     embedded: Collection[str] = ()
+    keypoints: Collection[str] = ()
 
     def check_images(self, names: Iterable[str]) -> None:
         """InputError if the image of one of these is not there."""

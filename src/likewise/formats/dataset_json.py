@@ -1,7 +1,7 @@
 """`dataset.json` and `classes.json`: what people write beside their images.
 
 Generous: fields that are not known are left alone, since such files come from many hands. What is read: classes,
-ignore, split, unlabelled, and dense targets under `depth`, `normals` or `targets`.
+ignore, split, unlabelled, dense targets under `depth`, `normals` or `targets`, and the file of keypoints under `points`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from likewise.data import ClassTable, Target
 from likewise.data.target import TargetKind
 from likewise.errors import InputError
 from likewise.formats.files import inside, read_json, validate
+from likewise.formats.keypoint_files import FILE, Keypoints, read_folder_file
 from likewise.formats.maps import Encoding, parse_formula
 
 UNITS = {"millimetre": "mm", "millimeter": "mm", "centimetre": "cm", "centimeter": "cm", "metre": "m", "meter": "m", "degree": "deg", "radian": "rad"}
@@ -47,10 +48,20 @@ class DatasetFile(BaseModel):
     depth: DenseEntry | None = None
     normals: DenseEntry | None = None
     targets: dict[str, DenseEntry] = {}
+    points: str | None = None
 
     def table(self) -> ClassTable | None:
         """The table of classes, None if none is declared."""
         return None if self.classes is None else ClassTable.of(self.classes)
+
+    def keypoints(self, folder: Path) -> dict[str, Keypoints]:
+        """Image name -> keypoints, of the file that is named or of `keypoints.json`; nothing where there is none."""
+        if self.points is None and not (folder / FILE).is_file():
+            return {}
+        path = inside(folder, self.points or FILE, f"{folder / 'dataset.json'}: points")
+        if not path.is_file():
+            raise InputError(f"there is no file {self.points!r}", where=f"{folder / 'dataset.json'}: points", remedy="Correct the name, or take it out")
+        return read_folder_file(path)
 
     def dense(self, folder: Path) -> dict[str, tuple[Target, Encoding, Path]]:
         """The dense targets: declared ones, and `depth/` and `normals/` where such folders stand."""
@@ -118,6 +129,8 @@ def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("depth", "normals", "targets"):
         if isinstance(kept.get(name), str):
             kept[name] = {"dir": kept[name]} if name != "targets" else {}
+    if not isinstance(kept.get("points"), str):
+        kept.pop("points", None)
     if kept.get("split") is None:
         kept["split"] = {}
     return kept

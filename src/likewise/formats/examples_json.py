@@ -141,7 +141,9 @@ def opened(path: Path) -> Dataset:
 
     images = {name: entry.image.replace("\\", "/").removeprefix("./") for name, entry in entries.items()}
     labelled = {name for name, entry in entries.items() if entry.is_labelled()}
-    return Dataset(NAME, folder, folder, images, labelled, example, file.name, classes, targets, content.split)  # `unlabelled` is the examples' own
+    keypoints = tuple(dict.fromkeys(name for entry in entries.values() for name in entry.keypoints))
+    # `unlabelled` is the examples' own
+    return Dataset(NAME, folder, folder, images, labelled, example, file.name, classes, targets, content.split, keypoints=keypoints)
 
 
 def _files(entry: ExampleEntry) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Index PNG: a mask beside each image whose numbers are the classes.
 
-    images/ + masks/ (+ depth/, normals/, classes.json, dataset.json)      or      x.jpg next to x.png
+    images/ + masks/ (+ depth/, normals/, keypoints.json, classes.json, dataset.json)      or      x.jpg next to x.png
 
 0 is the background, 255 is ignored (65535 in 16-bit masks), classes are numbered from 1.
 """
@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from likewise.data import ClassTable, Example
 from likewise.errors import InputError
+from likewise.formats import keypoint_files
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import DatasetFile, read_dataset_file
 from likewise.formats.dense_files import described
+from likewise.formats.keypoint_files import Keypoints
 from likewise.formats.maps import DENSE_SUFFIXES, MASK_SUFFIXES, looks_like_mask, read_dense, read_index_mask
 from likewise.formats.scan import has_ending, is_image, walk
 
@@ -33,16 +35,31 @@ def found(folder: Path) -> str | None:
         return "images/ + masks/"
     if (folder / "images").is_dir():
         dense = [name for name in ("depth", "normals") if (folder / name).is_dir()]
-        dense = dense or list(read_dataset_file(folder).targets)
-        return "images/ + " + " + ".join(f"{name}/" for name in dense) if dense else None
+        about = read_dataset_file(folder)
+        parts = [f"{name}/" for name in dense or about.targets]
+        parts += [about.points or keypoint_files.FILE] if about.points or (folder / keypoint_files.FILE).is_file() else []
+        return "images/ + " + " + ".join(parts) if parts else None
     if not folder.is_dir():
         return None
-    return "image.jpg next to image.png" if _pairs(folder, set())[1] else "dense maps next to their images" if described(folder) else None
+    if _pairs(folder, set())[1]:
+        return "image.jpg next to image.png"
+    return "dense maps next to their images" if described(folder) else "keypoints next to their images" if _pointed(folder) else None
+
+
+def _pointed(folder: Path) -> bool:
+    return any(True for _ in walk(folder, lambda name: name.endswith(keypoint_files.ENDING)))
+
+
+def _by_image(images: Mapping[str, str], points: Mapping[str, Keypoints]) -> dict[str, Keypoints]:
+    """Points by the name of their image, which they were given under with or without its ending."""
+    return {name: points[key] for name, file in images.items() for key in (file, name) if key in points}
 
 
 def may_hold_labels(files: Iterable[str]) -> bool:
-    """Whether some PNG among the names (of images and JSON files) may be the mask or the dense map of another."""
+    """Whether some file among the names (of images and JSON files) may be the mask, the dense map or the points of another."""
     listed = set(files)
+    if any(file.endswith(keypoint_files.ENDING) for file in listed):
+        return True
     masks = {without_ending(file) for file in listed if file.endswith((".png", ".PNG"))}
     return any(file in masks or (without_ending(file) in masks and not file.endswith((".png", ".PNG"))) for file in listed)
 
@@ -68,18 +85,20 @@ def opened(path: Path) -> Dataset:
     black_and_white = _is_black_and_white(about, masks_in, masks.values())
     classes = about.table() or (ClassTable({1: "class 1"}) if black_and_white else None if masks else ClassTable({}))
 
+    points = _by_image(images, keypoint_files.described(masks_in) if masks_in.is_dir() else {}) | ({} if flat else _by_image(images, about.keypoints(path)))
+    kinds = tuple(dict.fromkeys(each for entry in points.values() for each in entry))
     named = {name: named[key] for name, file in images.items() for key in (file, name) if key in named}
 
     def example(name: str) -> Example:
         label_map = _label_map(masks_in / masks[name], about.ignore, classes, black_and_white) if name in masks else None
         maps = {target: read_dense(files[name], encoding) for target, (encoding, files) in dense.items() if name in files}
         maps.update({target: read_dense(file, encoding) for target, (_, encoding, file) in named.get(name, {}).items()})
-        return Example(root / images[name], name, label_map=label_map, dense=maps, unlabelled=about.unlabelled or "background")
+        return Example(root / images[name], name, label_map=label_map, dense=maps, keypoints=points.get(name), unlabelled=about.unlabelled or "background")
 
-    labelled = {name for name in images if name in masks or name in named or any(name in files for _, files in dense.values())}
+    labelled = {name for name in images if name in masks or name in named or points.get(name) or any(name in files for _, files in dense.values())}
     if black_and_white:
         layout += ", black-and-white masks: white is the class"
-    return Dataset(NAME, path, root, images, labelled, example, layout, classes, targets, about.split, about.unlabelled)
+    return Dataset(NAME, path, root, images, labelled, example, layout, classes, targets, about.split, about.unlabelled, keypoints=kinds)
 
 
 def _folders(root: Path, masks_in: Path, other: set[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -84,7 +84,7 @@ class ImageList:
 class Truth:
     """Reference labels, read one image at a time.
 
-    classes: the truth's own table, whose numbers may differ from a task's: compare by name; targets likewise.
+    classes: the truth's own table, whose numbers may differ from a task's: compare by name; targets and keypoints likewise.
     """
 
     def __init__(self, dataset: Dataset, names: Sequence[str], sentence: str) -> None:
@@ -94,6 +94,7 @@ class Truth:
         self.sentence = sentence
         self.classes = dataset.classes if dataset.classes is not None else _named_by_labels(dataset, names)
         self.targets: dict[str, Target] = dict(dataset.targets)
+        self.keypoints = tuple(dataset.keypoints)
 
     def labels(self, name: str, size: tuple[int, int]) -> Labels | None:
         """The labels of an image of `size` (H, W), None if there are none.
@@ -212,7 +213,8 @@ def _content(support: Support) -> str:
     classes = list(support.classes.names.values())
     shown = ", ".join(classes[:6]) + (f" and {len(classes) - 6} more" if len(classes) > 6 else "")
     targets = ", ".join(name + (f" ({target.unit})" if target.unit else "") for name, target in support.targets.items())
-    return (f"; {'classes' if len(classes) > 1 else 'class'}: {shown}" if classes else "") + (f"; dense: {targets}" if targets else "")
+    points = f"; keypoints: {', '.join(support.keypoints)}" if support.keypoints else ""
+    return (f"; {'classes' if len(classes) > 1 else 'class'}: {shown}" if classes else "") + (f"; dense: {targets}" if targets else "") + points
 
 
 def _count(number: int, noun: str) -> str:

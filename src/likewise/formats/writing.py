@@ -11,7 +11,7 @@ from typing import Protocol
 
 from likewise.data import ClassTable, Prediction, Target
 from likewise.errors import OutputError, UsageError, close_match
-from likewise.formats import coco_writer, dense_files, index_png_writer, labelme_writer
+from likewise.formats import coco_writer, dense_files, index_png_writer, keypoint_files, labelme_writer
 from likewise.formats.dataset import without_ending
 from likewise.formats.files import json_bytes, write_atomic
 from likewise.formats.recognise import FORMATS, format_named
@@ -48,6 +48,7 @@ class FolderWriter:
     classes: ClassTable
     targets: Mapping[str, Target]
     overlay: bool
+    keypoints: bool
     clashing: frozenset[str]
 
     def planned(self, name: str) -> list[Path]:
@@ -56,10 +57,11 @@ class FolderWriter:
         endings = [".png"] if self.format == "index-png" else [".json"] if self.format == "labelme" else []
         labels = [stem + ending for ending in endings] if self.format != "coco" else [coco_writer.part_name(stem)]
         dense = [stem + ending for ending in dense_files.suffixes(self.targets)]
+        dense += [stem + keypoint_files.ENDING] if self.keypoints else []
         return [Path(file) for file in (labels if self.classes.names else []) + dense + ([stem + _OVERLAY] if self.overlay else [])]
 
     def write(self, name: str, prediction: Prediction) -> list[Path]:
-        """Write label, dense maps and overlay of an image, each whole or not at all; the files, relative to the output folder."""
+        """Write label, dense maps, keypoints and overlay of an image, each whole or not at all; the files, relative to the output folder."""
         files = _encoded(self._stem(name), name, prediction, _ENCODERS[self.format])
         if self.overlay:
             files[self._stem(name) + _OVERLAY] = _overlay(prediction)
@@ -88,18 +90,19 @@ def open_writer(
     targets: Mapping[str, Target],
     *,
     overlay: bool = False,
+    keypoints: bool = False,
     names: Iterable[str] = (),
     final: str | Path | None = None,
 ) -> LabelWriter:
     """A writer of labels in `format` into the folder `out`.
 
-    overlay: also NAME.overlay.jpg; names: all names of the run, so that a.jpg and a.png get labels of different
+    overlay: also NAME.overlay.jpg; keypoints: also NAME.keypoints.json; names: all names of the run, so that a.jpg and a.png get labels of different
     names; final: the folder where the written files stand in the end, if `out` is a place on the way.
     Raises UsageError for a format that is not written.
     """
     _check_writes(format)
-    endings = [".overlay", *(f".{dense_files.safe_name(name)}" for name in targets)]
-    return FolderWriter(format, Path(out), Path(final or out), classes, dict(targets), overlay, clashing(names, endings))
+    endings = [".overlay", ".keypoints", *(f".{dense_files.safe_name(name)}" for name in targets)]
+    return FolderWriter(format, Path(out), Path(final or out), classes, dict(targets), overlay, keypoints, clashing(names, endings))
 
 
 def clashing(names: Iterable[str], suffixes: Sequence[str] = ()) -> frozenset[str]:
@@ -136,7 +139,7 @@ def output_stem(name: str, keep_ending: frozenset[str] = frozenset()) -> str:
 
 
 def write_prediction(prediction: Prediction, path: str | Path, format: str | None = None) -> list[Path]:
-    """Write one prediction to `path`, dense maps beside it as NAME.TARGET.png or .npy; the files written.
+    """Write one prediction to `path`, dense maps beside it as NAME.TARGET.png or .npy, points as NAME.keypoints.json; the files written.
 
     format: None goes by the ending, .json is labelme and everything else index PNG. A file that stands at the path is
     replaced, but never the image itself.
@@ -169,7 +172,7 @@ def _encoded(stem: str, name: str, prediction: Prediction, encode: Encode) -> di
     files = encode(stem, name, prediction) if prediction.classes.names else {}
     for target, values in prediction.dense.items():
         files |= dense_files.encode(stem, target, values, prediction.targets.get(target, Target()))
-    return files
+    return files | keypoint_files.encode(stem, prediction.keypoints)
 
 
 def _overlay(prediction: Prediction) -> bytes:

@@ -8,28 +8,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+_CLOSE = 1.25  # the factor of Eigen et al. 2014, "delta < 1.25"
+
 
 @dataclass(frozen=True)
 class DenseSums:
-    """Sums over the known values of a dense map; `relative_values` counts those whose truth is not 0."""
+    """Sums over the known values of a dense map; `relative_values` counts those whose truth is not 0, `positive` those above it,
+    `close` the ones of these that are answered within a factor of 1.25.
+    """
 
     values: int = 0
     squared: float = 0.0
     relative_values: int = 0
     relative: float = 0.0
+    absolute: float = 0.0
+    positive: int = 0
+    close: int = 0
 
     def __add__(self, other: DenseSums) -> DenseSums:
-        return DenseSums(
-            self.values + other.values,
-            self.squared + other.squared,
-            self.relative_values + other.relative_values,
-            self.relative + other.relative,
-        )
+        return DenseSums(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
 
 
 def overlap_counts(predicted: NDArray[np.integer], truth: NDArray[np.integer], numbers: Sequence[int], ignore: int = 255) -> NDArray[np.int64]:
@@ -87,12 +89,12 @@ def accuracy(counts: NDArray[np.int64]) -> float:
 
 
 def dense_sums(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> DenseSums:
-    """Sums of squared and of relative errors where both maps, of the same shape, are finite.
+    """Sums of squared, relative and absolute errors where both maps, of the same shape, are finite.
 
     Raises ValueError for maps of different shapes.
 
     >>> dense_sums(np.array([1.0, 3.0, 5.0]), np.array([2.0, 3.0, np.nan]))
-    DenseSums(values=2, squared=1.0, relative_values=2, relative=0.5)
+    DenseSums(values=2, squared=1.0, relative_values=2, relative=0.5, absolute=1.0, positive=2, close=1)
     """
     if predicted.shape != truth.shape:
         raise ValueError(f"predicted values {predicted.shape} and truth {truth.shape} differ in shape")
@@ -101,12 +103,25 @@ def dense_sums(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> 
     error = np.abs(predicted[known].astype(np.float64) - expected)
     nonzero = expected != 0
     relative = float((error[nonzero] / np.abs(expected[nonzero])).sum())
-    return DenseSums(int(known.sum()), float((error**2).sum()), int(nonzero.sum()), relative)
+    positive, answer = expected > 0, predicted[known].astype(np.float64)
+    close = positive & (answer < _CLOSE * expected) & (expected < _CLOSE * answer)
+    counts = int(known.sum()), int(nonzero.sum()), int(positive.sum()), int(close.sum())
+    return DenseSums(counts[0], float((error**2).sum()), counts[1], relative, float(error.sum()), *counts[2:])
 
 
 def root_mean_square_error(sums: DenseSums) -> float:
     """The RMSE over all values, in the target's unit; NaN without values."""
     return math.sqrt(sums.squared / sums.values) if sums.values else math.nan
+
+
+def mean_absolute_error(sums: DenseSums) -> float:
+    """The mean of |answer - truth|, in the target's unit; NaN without values."""
+    return sums.absolute / sums.values if sums.values else math.nan
+
+
+def share_close(sums: DenseSums) -> float:
+    """The share of positive values that are answered within a factor of 1.25; NaN without any."""
+    return sums.close / sums.positive if sums.positive else math.nan
 
 
 def absolute_relative_error(sums: DenseSums) -> float:

@@ -53,7 +53,9 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
         done = scan(folder, names, gallery.recall)
         gallery.tidy()
         work = Worklist(names, images.root, [part["images"] for part in folder.state.parts], done)
-        writer = open_writer(options.format, folder.staging, task.classes, task.targets, overlay=options.overlays, names=names, final=folder.path)
+        writer = open_writer(
+            options.format, folder.staging, task.classes, task.targets, overlay=options.overlays, keypoints=bool(task.keypoints), names=names, final=folder.path
+        )
         progress.begin(len(names), done.lines - len(done.missing))
         try:
             stopped = _label(task, work, folder, writer, gallery, scorer, options, progress)
@@ -175,11 +177,11 @@ def _outside(images: ImageList, out: Path) -> Sequence[str]:
 def _scorer(task: Task, truth: Truth | None) -> Scorer | None:
     if truth is None:
         return None
-    scorer = Scorer(truth, task.classes, task.targets)
+    scorer = Scorer(truth, task.classes, task.targets, task.keypoints)
     if scorer.empty:
-        known = ", ".join([*truth.classes.names.values(), *truth.targets]) or "nothing"
-        what = f"it has no class and no target in common with the task; it knows {known}"
-        raise InputError(what, where=truth.sentence, remedy="Name classes and targets alike in both")
+        known = ", ".join([*truth.classes.names.values(), *truth.targets, *truth.keypoints]) or "nothing"
+        what = f"it has no class, target or keypoint in common with the task; it knows {known}"
+        raise InputError(what, where=truth.sentence, remedy="Name them alike in both")
     return scorer
 
 

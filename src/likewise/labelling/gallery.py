@@ -15,7 +15,7 @@ from PIL import Image
 
 from likewise.data import Prediction
 from likewise.data.images import read_image
-from likewise.data.prediction import draw_dense, draw_labels
+from likewise.data.prediction import draw_dense, draw_labels, draw_points, visible
 from likewise.labelling.sample import Sample
 
 if TYPE_CHECKING:
@@ -26,12 +26,22 @@ QUALITY = 72
 UNSURE, DRAWN = 300, 300  # thumbnails of a report: about 8 MB as text
 
 
-def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.generic] | None, dense: NDArray[np.floating] | None = None) -> bytes:
-    """A small JPEG of an image (H, W, 3) with its labels (h, w) over it, or with a dense map beside it; sizes may differ, shapes may not much."""
+def thumbnail(
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.generic] | None,
+    dense: NDArray[np.floating] | None = None,
+    keypoints: Mapping[str, tuple[float, float, float]] | None = None,
+) -> bytes:
+    """A small JPEG of an image (H, W, 3) with its labels (h, w) and keypoints (in pixels of the labels) over it, or with a dense map beside it.
+
+    Sizes may differ, shapes may not much.
+    """
     height, width = pixels.shape[:2]
     scale = min(1.0, LONG_SIDE / max(height, width))
     across, down = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(cv2.resize(pixels, (across, down), interpolation=cv2.INTER_AREA), np.uint8)
+    if keypoints and labels is not None:
+        small = draw_points(small, visible(keypoints), list(keypoints), across / labels.shape[1])
     if dense is not None:
         planes = dense.reshape(*dense.shape[:2], -1)
         channels = planes if planes.shape[2] == 3 else planes[:, :, 0]
@@ -71,7 +81,7 @@ class Gallery:
         view = next(iter(prepared.views.values()), None)  # decoded and small already
         pixels = read_image(prepared.source) if view is None else view
         dense = next(iter(prediction.dense.values()), None) if not prediction.classes.names else None
-        self.path(name).write_bytes(thumbnail(pixels, prediction.labels, dense))
+        self.path(name).write_bytes(thumbnail(pixels, prediction.labels, dense, prediction.keypoints))
         if dropped is not None:
             self.path(dropped).unlink(missing_ok=True)
 

@@ -83,6 +83,10 @@ class Recorder:
         record["confidence"] = confidence
         if prediction.probabilities:
             record["probabilities"] = {name: rounded(p) for name, p in prediction.probabilities.items()}
+        if prediction.keypoints:
+            record["keypoints"] = {name: [rounded(value) for value in point] for name, point in prediction.keypoints.items()}
+        if prediction.count:
+            record["count"] = {name: rounded(value) for name, value in prediction.count.items()}
         if self._only_unsure is None or confidence is None or confidence < self._only_unsure:
             record |= self._labels(item, prediction)
         else:

@@ -18,6 +18,7 @@ from likewise.labelling.gallery import Gallery, thumbnail
 from likewise.labelling.lines import write_atomically
 from likewise.labelling.options import RunSummary, overhead
 from likewise.labelling.preview import score_warnings
+from likewise.labelling.score_words import told_scores
 from likewise.labelling.tally import BINS, Tally
 
 if TYPE_CHECKING:
@@ -125,9 +126,9 @@ def _truth_rows(truth: Mapping[str, Any] | None, units: Mapping[str, str]) -> di
         return None
     classes = [{"name": name, "iou": _percent(scores["iou"]), "presence": _percent(scores["presence_accuracy"])} for name, scores in truth["classes"].items()]
     dense = []
-    for name, scores in truth["dense"].items():
-        rmse = "" if scores["rmse"] is None else f"{scores['rmse']:.4g} {units.get(name, '')}".rstrip()
-        dense.append({"name": name, "rmse": rmse, "relative": _percent(scores["abs_rel"])})
+    for name, scores in (truth["dense"] | truth.get("keypoints", {})).items():
+        unit = f" ({units[name]})" if units.get(name) else ""
+        dense.append({"name": name + unit, "scores": told_scores(scores)})
     return {"classes": classes, "dense": dense}
 
 

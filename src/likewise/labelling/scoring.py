@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,24 +11,27 @@ from numpy.typing import NDArray
 
 from likewise.data import ClassTable, Labels, Prediction, Target
 from likewise.data.geometry import area_resize
-from likewise.data.target import TargetKind
+from likewise.data.prediction import VISIBLE_FROM
+from likewise.data.target import DIRECTED
 from likewise.functional.metrics import (
     DenseSums,
     absolute_relative_error,
     accuracy,
     dense_sums,
     intersection_over_union,
+    mean_absolute_error,
     mean_iou,
     overlap_counts,
     presence_counts,
     root_mean_square_error,
+    share_close,
 )
+from likewise.functional.target_metrics import count_scores, degrees_apart, degrees_between, direction_scores, direction_sums, extent, point_scores
 from likewise.labelling.lines import rounded
 
 if TYPE_CHECKING:
     from likewise.formats import Truth
 
-DIRECTIONS = ("angle", "unit_vector", "vector")  # kinds of targets whose values have no size to compare an error with
 PRESENT_FROM = 0.5  # a calibrated probability above this says "it is there"
 
 
@@ -43,16 +46,17 @@ def shown_classes(prediction: Prediction) -> dict[str, float]:
 class Scorer:
     """Compares predictions of one task with one truth. Classes are the same if their names are."""
 
-    def __init__(self, truth: Truth, classes: ClassTable, targets: Mapping[str, Target]) -> None:
+    def __init__(self, truth: Truth, classes: ClassTable, targets: Mapping[str, Target], keypoints: Sequence[str] = ()) -> None:
         numbers = {name: number for number, name in truth.classes.names.items()}
         self._truth = truth
         self._shared = [(classes[number], number, numbers[classes[number]]) for number in classes if classes[number] in numbers]
         self._targets = [name for name in targets if name in truth.targets]
+        self._points = [name for name in keypoints if name in truth.keypoints]
 
     @property
     def empty(self) -> bool:
-        """Whether truth and task have no class and no target in common."""
-        return not self._shared and not self._targets
+        """Whether truth and task have no class, no target and no keypoint in common."""
+        return not self._shared and not self._targets and not self._points
 
     def compare(self, name: str, prediction: Prediction) -> dict[str, Any] | None:
         """The counts of one image as plain values, None if the truth does not know it."""
@@ -68,8 +72,29 @@ class Scorer:
             if target in labels.dense and target in prediction.dense:
                 expected = labels.dense[target]
                 values = _at_size(prediction.dense[target], expected.shape[:2])
-                record["dense"][target] = _dense_counts(values, expected, prediction.targets[target].kind)
+                about = prediction.targets[target]
+                record["dense"][target] = dense_counts(values, expected, about)
+                if (degrees := degrees_off(values, expected, about)) is not None:
+                    record.setdefault("degrees", {})[target] = direction_sums(degrees).tolist()
+                if about.kind == "density":
+                    record.setdefault("counts", {})[target] = counted(values, expected, prediction.size)
+        if self._points and labels.keypoints:
+            record["keypoints"] = self._distances(prediction, labels)
         return record
+
+    def _distances(self, prediction: Prediction, labels: Labels) -> dict[str, list[float | bool | None]]:
+        """For each keypoint that the truth knows: distance in pixels and over the size of what it is on (None: hidden, or no size), "visible" right."""
+        size = extent(labels.keypoints, labels.size, len(self._truth.keypoints))
+        found: dict[str, list[float | bool | None]] = {}
+        for name in self._points:
+            if name not in labels.keypoints or name not in prediction.keypoints:
+                continue
+            x, y, probability = prediction.keypoints[name]
+            point = labels.keypoints[name]
+            away = None if point is None else math.hypot(x - point[0], y - point[1])
+            share = None if away is None else rounded(away / size)
+            found[name] = [away, share, (probability >= VISIBLE_FROM) == (point is not None)]
+        return found
 
     def _overlaps(self, prediction: Prediction, labels: Labels) -> dict[str, list[int]]:
         assert labels.label_map is not None
@@ -98,6 +123,9 @@ class ScoreTotals:
         self._overlap: dict[str, NDArray[np.int64]] = {}
         self._presence: dict[str, NDArray[np.int64]] = {}
         self._dense: dict[str, DenseSums] = {}
+        self._degrees: dict[str, NDArray[np.float64]] = {}
+        self._counts: dict[str, list[tuple[float, float]]] = {}
+        self._points: dict[str, list[tuple[float | None, float | None, bool]]] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one image, given as `Scorer.compare` made it."""
@@ -107,9 +135,15 @@ class ScoreTotals:
                 sums[name] = sums.get(name, np.zeros(2, np.int64)) + np.array(pair, np.int64)
         for target, values in record["dense"].items():
             self._dense[target] = self._dense.get(target, DenseSums()) + DenseSums(*values)
+        for target, values in record.get("degrees", {}).items():
+            self._degrees[target] = self._degrees.get(target, np.zeros(len(values))) + np.array(values)
+        for target, pair in record.get("counts", {}).items():
+            self._counts.setdefault(target, []).append((pair[0], pair[1]))
+        for name, values in record.get("keypoints", {}).items():
+            self._points.setdefault(name, []).append((values[0], values[1], values[2]))
 
     def scores(self) -> dict[str, Any] | None:
-        """Scores as plain values, None if nothing was compared: images, miou, presence_accuracy, classes, dense."""
+        """Scores as plain values, None if nothing was compared: images, miou, presence_accuracy, classes, dense; keypoints if there are any."""
         if not self.images:
             return None
         overlap, presence = _stacked(self._overlap), _stacked(self._presence)
@@ -122,25 +156,67 @@ class ScoreTotals:
             }
             for name in names
         }
-        dense = {
-            name: {"rmse": rounded(root_mean_square_error(sums)), "abs_rel": rounded(absolute_relative_error(sums))}
-            for name, sums in sorted(self._dense.items())
-        }
-        return {"images": self.images, "miou": rounded(mean_iou(overlap)), "presence_accuracy": rounded(accuracy(presence)), "classes": classes, "dense": dense}
+        dense = {name: self._target_scores(name, sums) for name, sums in sorted(self._dense.items())}
+        found = {"images": self.images, "miou": rounded(mean_iou(overlap)), "presence_accuracy": rounded(accuracy(presence)), "classes": classes}
+        return {**found, "dense": dense, **({"keypoints": self._point_scores()} if self._points else {})}
+
+    def _target_scores(self, name: str, sums: DenseSums) -> dict[str, float | None]:
+        """The scores of a target; those that its kind has no use for are None, or left out where only one kind has them."""
+        found = {"rmse": root_mean_square_error(sums), "abs_rel": absolute_relative_error(sums)}
+        found |= {"delta_1.25": share_close(sums)} if sums.positive else {}
+        found |= {"mae": mean_absolute_error(sums)} if sums.absolute else {}
+        found |= direction_scores(self._degrees[name]) if name in self._degrees else {}
+        found |= count_scores(self._counts[name]) if name in self._counts else {}
+        return {score: rounded(value) for score, value in found.items()}
+
+    def _point_scores(self) -> dict[str, dict[str, float | None]]:
+        """The scores of every keypoint, and of all together under "all" where there are several."""
+        groups = dict(sorted(self._points.items()))
+        if len(groups) > 1:
+            groups["all"] = [values for group in self._points.values() for values in group]
+        found = {}
+        for name, group in groups.items():
+            away = [distance for distance, _, _ in group if distance is not None]
+            shares = [math.nan if share is None else share for distance, share, _ in group if distance is not None]
+            found[name] = {score: rounded(value) for score, value in point_scores(away, shares, [right for _, _, right in group]).items()}
+        return found
 
 
 def _stacked(counts: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.stack(list(counts.values())) if counts else np.zeros((0, 2), np.int64)
 
 
-def _dense_counts(values: NDArray[np.floating], expected: NDArray[np.floating], kind: TargetKind) -> list[float]:
-    """The fields of `DenseSums` of one image. Angles differ by the shorter way round; directions have no relative error."""
-    if kind == "angle":
-        values = expected + np.arctan2(np.sin(values - expected), np.cos(values - expected))
+def dense_counts(values: NDArray[np.floating], expected: NDArray[np.floating], target: Target) -> list[float]:
+    """The fields of `DenseSums` of one image; those that the kind of target has no use for are 0.
+
+    Angles differ by the shorter way round. Only quantities have relative errors: in a soft mask the least touch would count
+    like a full one, and the answer of a density is its count.
+    """
+    if target.kind == "angle":
+        turn = 360.0 if target.unit == "deg" else 2 * math.pi
+        values = expected + (values - expected + turn / 2) % turn - turn / 2
     sums = dense_sums(values, expected)
-    if kind in DIRECTIONS:
-        return [sums.values, sums.squared, 0, 0.0]
-    return [sums.values, sums.squared, sums.relative_values, sums.relative]
+    quantity, soft = target.kind in ("real", "log"), target.kind in ("heatmap", "soft_mask")
+    relative = (sums.relative_values, sums.relative) if quantity else (0, 0.0)
+    close = (sums.positive, sums.close) if quantity and sums.positive == sums.values else (0, 0)
+    return [sums.values, sums.squared, *relative, sums.absolute if soft else 0.0, *close]
+
+
+def degrees_off(values: NDArray[np.floating], expected: NDArray[np.floating], target: Target) -> NDArray[np.float64] | None:
+    """The errors (h, w) of directions in degrees, None for targets that are none."""
+    if target.kind in DIRECTED:
+        return degrees_between(values, expected)
+    if target.kind != "angle":
+        return None
+    factor = 1.0 if target.unit == "deg" else 180 / math.pi
+    return degrees_apart(factor * values, factor * expected).mean(axis=2)
+
+
+def counted(values: NDArray[np.floating], expected: NDArray[np.floating], size: tuple[int, int]) -> list[float]:
+    """The predicted and the true count of a density (h, w, 1) a pixel of an image of `size`, over what the truth knows."""
+    known = np.isfinite(expected)
+    pixels = size[0] * size[1] / (expected.shape[0] * expected.shape[1])
+    return [float(each[known].sum(dtype=np.float64) * pixels) for each in (values, expected)]
 
 
 def _at_size(values: NDArray[np.floating], size: tuple[int, ...]) -> NDArray[np.floating]:

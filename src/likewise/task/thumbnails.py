@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from likewise.data import LabelledImage
 from likewise.data.geometry import box_to_pixels, draw_polyline, resize_image, scale_points
 from likewise.data.images import read_image
-from likewise.data.prediction import draw_dense
+from likewise.data.prediction import draw_dense, draw_points
 from likewise.errors import InputError
 
 LONG_SIDE = 320
@@ -27,7 +27,7 @@ class Thumbnail:
 
 
 def thumbnail(example: LabelledImage) -> Thumbnail:
-    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks, the first dense map beside."""
+    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks, keypoints as discs, the first dense map beside."""
     if example.image is None:
         raise InputError("the image is not there", where=example.name, remedy="Learn from the images again")
     height, width = example.labels.size
@@ -35,6 +35,8 @@ def thumbnail(example: LabelledImage) -> Thumbnail:
     size = (max(1, round(height * factor)), max(1, round(width * factor)))
     image = resize_image(read_image(example.image, at_least=size), size)
     shown = _shown(example, size)
+    points = {name: point for name, point in example.labels.keypoints.items() if point is not None}
+    image = draw_points(image, points, list(example.labels.keypoints), factor)
     for values in list(example.labels.dense.values())[:1]:  # the first map beside the photograph
         coloured = cv2.resize(draw_dense(image, values), size[::-1], interpolation=cv2.INTER_NEAREST)
         image, shown = np.hstack([image, coloured]), np.hstack([shown, np.zeros(size, np.int16)])

@@ -1,0 +1,42 @@
+"""Scores of targets and keypoints in words, for terminal and report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# name of a score -> what stands before and after its number, and whether it is a share
+_WORDS: dict[str, tuple[str, str, bool]] = {
+    "mean": ("off by", "degrees on average", False),
+    "median": ("median", "", False),
+    "within_11.25": ("within 11.25 degrees", "", True),
+    "within_22.5": ("within 22.5", "", True),
+    "within_30": ("within 30", "", True),
+    "count_error": ("counts off by", "an image", False),
+    "count_relative": ("of all that is there", "", True),
+    "error": ("off by", "pixels on average", False),
+    "pck_0.05": ("within a twentieth of the size", "", True),
+    "pck_0.1": ("within a tenth", "", True),
+    "pck_0.2": ("within a fifth", "", True),
+    "visible_right": ("visible or not right", "", True),
+    "mae": ("mean absolute error", "", False),
+    "rmse": ("RMSE", "", False),
+    "abs_rel": ("absolute relative error", "", False),
+    "delta_1.25": ("within a factor of 1.25", "", True),
+}
+
+
+def told_scores(scores: Mapping[str, float | None]) -> str:
+    """The scores that are known, in words.
+
+    >>> told_scores({"rmse": 12.34567, "abs_rel": 0.1, "delta_1.25": 0.785})
+    'RMSE 12.35, absolute relative error 0.1, within a factor of 1.25 78.5 %'
+    """
+    known = {name: value for name, value in scores.items() if value is not None}
+    if "mean" in known:  # of directions degrees say more than the size of a difference
+        known.pop("rmse", None)
+    parts = []
+    for name, (before, after, share) in _WORDS.items():
+        if name in known:
+            number = f"{100 * known[name]:.1f} %" if share else f"{known[name]:.4g}"
+            parts.append(" ".join(part for part in (before, number, after) if part))
+    return ", ".join(parts)

@@ -15,10 +15,12 @@ from likewise.functional.metrics import (
     accuracy,
     dense_sums,
     intersection_over_union,
+    mean_absolute_error,
     mean_iou,
     overlap_counts,
     presence_counts,
     root_mean_square_error,
+    share_close,
 )
 
 NUMBERS = [1, 4, 300]
@@ -73,11 +75,13 @@ def test_dense_errors_agree_with_scikit_learn_and_pool_over_pieces(predicted, tr
     flat, expected = predicted.astype(float).ravel(), truth.astype(float).ravel()
     assert root_mean_square_error(sums) == pytest.approx(root_mean_squared_error(expected, flat))
     assert absolute_relative_error(sums) == pytest.approx(mean_absolute_percentage_error(expected, flat))
+    assert mean_absolute_error(sums) == pytest.approx(np.abs(flat - expected).mean())
+    assert share_close(sums) == pytest.approx((np.maximum(flat / expected, expected / flat) < 1.25).mean())
 
 
 def test_unknown_values_count_nowhere_and_a_truth_of_zero_has_no_relative_error():
     sums = dense_sums(np.array([3.0, 1.0, np.nan, 7.0]), np.array([1.0, 0.0, 2.0, np.nan]))
-    assert sums == DenseSums(values=2, squared=5.0, relative_values=1, relative=2.0)
+    assert sums == DenseSums(values=2, squared=5.0, relative_values=1, relative=2.0, absolute=3.0, positive=1, close=0)
     assert math.isnan(root_mean_square_error(DenseSums()))
     assert math.isnan(absolute_relative_error(DenseSums()))
 

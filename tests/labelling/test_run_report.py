@@ -165,12 +165,13 @@ def test_scores_against_the_truth_stand_in_tables_of_classes_and_of_targets(task
         "miou": 0.5,
         "presence_accuracy": None,
         "classes": {"disc": {"iou": 0.123, "presence_accuracy": None}},
-        "dense": {"depth": {"rmse": 12.34, "abs_rel": None}},
+        "dense": {"depth": {"rmse": 12.34, "abs_rel": None, "delta_1.25": 0.75}},
+        "keypoints": {"nose": {"error": 3.0, "pck_0.1": None}},
     }
     with opened(tmp_path) as folder:
         folder.begin(task.fingerprint(), None, 4, resume=False)
         words = Page(render(folder, task, Tally(), dataclasses.replace(summary, truth=truth))).words
-    assert {"50.0 %", "12.3 %", "12.34", "Against the truth (7 images)"} <= set(words)
+    assert {"50.0 %", "12.3 %", "RMSE 12.34, within a factor of 1.25 75.0 %", "off by 3 pixels on average", "Against the truth (7 images)"} <= set(words)
 
 
 def test_what_the_method_chose_by_itself_stands_in_its_head(task, undisturbed, tmp_path, page):

@@ -105,9 +105,9 @@ class TestWrongUse:
             likewise.learn(support_of("analogy"), backbone=BACKBONE, checkpoint="x.ckpt")
 
     def test_labels_that_no_method_can_use_are_refused_before_any_work(self):
-        only_keypoints = likewise.Support([likewise.Example(picture(0, 20, 30)[0], keypoints={"nose": (3, 4)})], classes={1: "mouse"})
-        with pytest.raises(InputError, match="keypoint"):
-            likewise.learn(only_keypoints, backbone="random:never-opened")
+        only_whole = likewise.Support([likewise.Example(picture(0, 20, 30)[0], label="mouse")])
+        with pytest.raises(InputError, match="labels of the kind class"):
+            likewise.learn(only_whole, backbone="random:never-opened")
 
     def test_a_support_in_which_nothing_is_shown_is_refused(self):
         empty = likewise.Support([likewise.Example(picture(0, 20, 30)[0], label_map=np.zeros((20, 30), np.uint8))], classes={1: "crack"})

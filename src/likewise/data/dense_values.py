@@ -36,14 +36,14 @@ def dense_values(value: object, where: str, size: tuple[int, int], target: Targe
 
 def _numbers(value: object, where: str) -> NDArray[np.float32]:
     array = np.asarray(value)
-    if array.ndim not in (2, 3) or not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_) or np.iscomplexobj(array):
+    if array.ndim not in (2, 3) or not array.size or not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_) or np.iscomplexobj(array):
         raise InputError(f"the dense map is {array.dtype} {array.shape}", where=where, remedy="Give numbers (H, W) or (H, W, C)")
     return array.astype(np.float32).reshape(*array.shape[:2], -1)
 
 
 def _check_shape(array: NDArray[np.float32], where: str, size: tuple[int, int]) -> None:
     height, width = array.shape[:2]
-    if min(array.shape) < 1 or abs(width * size[0] - height * size[1]) > 0.02 * width * size[0]:
+    if abs(width * size[0] - height * size[1]) > 0.02 * width * size[0]:
         raise InputError(f"it is {width}x{height}, its image {size[1]}x{size[0]}", where=where, remedy="Give it the size or at least the shape of the image")
 
 

@@ -215,6 +215,42 @@ def _settled(method: str, settings: Mapping[str, Any]) -> None:
     assert again == task.method.settings, f"what one support settled, another changed: {task.method.settings} became {again}"
 
 
+def _keypoints(method: str, settings: Mapping[str, Any]) -> None:
+    kind = method_class(method)
+    if not kind.takes & {LabelKind.DENSE, LabelKind.KEYPOINT}:
+        return
+    examples = []
+    for index, size in enumerate(((90, 120), (120, 90), (75, 133))):
+        pixels, labels = picture(index, *size)
+        middle = np.argwhere(labels == 1).mean(0) + 0.5 if (labels == 1).any() else (1.0, 1.0)
+        examples.append(Example(pixels, f"example-{index}", keypoints={"red": (middle[1], middle[0]), "green": None if index else (3.0, 4.0)}))
+    task = _learn(method, settings, Support(examples))
+    one = task.predict(_query())
+    assert set(one.keypoints) == {"red", "green"}, f"the keypoints are {set(one.keypoints)}"
+    for x, y, probability in one.keypoints.values():
+        assert 0 <= x <= 67 and 0 <= y <= 101, f"a keypoint lies at ({x}, {y}) of an image of 67x101"  # noqa: PT018  (one law, one sentence)
+        assert 0 <= probability <= 1, f"the probability of a keypoint is {probability}"
+    assert not one.dense, f"keypoints left dense maps behind: {set(one.dense)}"
+    with tempfile.TemporaryDirectory() as folder:
+        task.save(Path(folder) / "a.task", compact=True)
+        other = load(Path(folder) / "a.task", device="cpu", engine="torch")
+    assert other.predict(_query()).keypoints == one.keypoints, "a saved and loaded task finds other keypoints"
+    assert other.keypoints == task.keypoints, f"a saved and loaded task names {other.keypoints}"
+
+
+def _counts(method: str, settings: Mapping[str, Any]) -> None:
+    kind = method_class(method)
+    if OutputKind.DENSE not in kind.gives:
+        return
+    examples = [Example(picture(index, 90, 120)[0], f"example-{index}", dense={"cells": np.full((90, 120), 7 / (90 * 120))}) for index in (0, 1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the target is the same everywhere, on purpose
+        task = _learn(method, settings, Support(examples, targets={"cells": Target(kind="density")}))
+    for height, width in ((101, 67), (60, 240), (31, 20)):
+        count = task.predict(_query(height, width)).count["cells"]
+        assert abs(count - 7) < 0.1, f"of 7 everywhere {count} are counted in an image of {width}x{height}"
+
+
 def _random_state(method: str, settings: Mapping[str, Any]) -> None:
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)  # noqa: NPY002  (the global state is what is watched)
     _learn(method, settings).predict(_query())
@@ -237,6 +273,8 @@ LAWS: dict[str, Law] = {
     "a class without an example is absent": _empty_class,
     "update equals learning anew": _update,
     "forget equals learning without": _forget,
+    "keypoints lie in the image and survive saving": _keypoints,
+    "counts do not depend on the size of an image": _counts,
     "settings once settled stay": _settled,
     "the global random state is untouched": _random_state,
 }

@@ -1,6 +1,7 @@
 """Dense labels as rows for methods on patch tokens: the mean known value of each patch, as components to fit.
 
-A density is learned as the count of a patch, not of a pixel: that is what a token shows, whatever the image's size.
+A density is learned as the count that an image would have that is everywhere like the patch: images of any size are shown to
+the backbone at one area, so this is what a token shows, and a count a pixel is not.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def value_rows(support: Support, features: Sequence[ImageFeatures], target: str,
         if turned and about.kind in DIRECTED:
             mean[:, 0] *= -1
         if about.kind == "density":
-            mean *= example.labels.size[0] * example.labels.size[1] / len(mean)
+            mean *= example.labels.size[0] * example.labels.size[1]
         kept = weight > 0
         places = torch.nonzero(kept)[:, 0]
         examples.append(torch.full_like(places, index))
@@ -91,7 +92,7 @@ def _patch_means(values: np.ndarray, grid: tuple[int, int], link: Link) -> tuple
 
 
 def as_grid(components: Tensor, item: ImageFeatures, link: Link) -> Tensor:
-    """Components (P, C) of the patches of an image as a map (C, h, w); counts of patches become those of the image's pixels."""
+    """Components (P, C) of the patches of an image as a map (C, h, w); counts of images like the patch become those of a pixel."""
     if link == "count":
-        components = components * (item.grid[0] * item.grid[1] / (item.size[0] * item.size[1]))
+        components = components / (item.size[0] * item.size[1])
     return components.T.reshape(-1, *item.grid)

@@ -43,7 +43,9 @@ def test_enlarging_a_density_keeps_its_count(shape):
     assert raw({"cells": -density.clip(0)}, cells=Target(kind="density")).count == {"cells": 0.0}
 
 
-@pytest.mark.parametrize(("target", "low", "high"), [(Target(kind="heatmap"), 0, 1), (Target(kind="soft_mask", range=(0, 255)), 0, 255), (Target(range=(3, 4)), 3, 4)])
+@pytest.mark.parametrize(
+    ("target", "low", "high"), [(Target(kind="heatmap"), 0, 1), (Target(kind="soft_mask", range=(0, 255)), 0, 255), (Target(range=(3, 4)), 3, 4)]
+)
 def test_values_stay_within_what_the_kind_or_the_range_allows(target, low, high):
     values = raw({"t": np.linspace(-500, 500, 24).reshape(1, 4, 6)}, t=target).dense["t"]
     assert (values.min(), values.max()) == (low, high)

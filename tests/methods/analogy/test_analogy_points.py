@@ -99,5 +99,5 @@ def test_a_point_alone_needs_no_constellation():
     fit, _ = learned(scenes)
     assert fit.sky is None
     points, own = scene(77)
-    (x, y, _), = fit.points({448: own[COARSE], 896: own[FINE]})
+    ((x, y, _),) = fit.points({448: own[COARSE], 896: own[FINE]})
     assert np.hypot(x - points["nose"][0], y - points["nose"][1]) < 5

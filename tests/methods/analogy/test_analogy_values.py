@@ -1,5 +1,7 @@
 """Dense targets: what two regressions can follow, what leaving out chooses, the level of logarithms, and what is kept."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from likewise.methods.analogy.values import ValueFit, fit_values
 from likewise.methods.dense import ValueRows
 
 GRID = (9, 13)
+PARTS = ("example", "patch", "tokens", "values", "weight")
 
 
 def unit(seed, count, width=6):
@@ -111,3 +114,29 @@ def test_what_is_kept_gives_the_same_answers():
     fit = fit_values(*rows_of(bent)).fit
     tokens = unit(79, 21)
     assert torch.equal(ValueFit.of(fit.tensors()).answers(tokens)[0], fit.answers(tokens)[0])
+
+
+def test_counts_of_whole_images_are_brought_to_the_level_with_the_least_error():
+    rows, _ = rows_of(lambda tokens: tokens[:, :1].abs(), images=5, kind="density")
+    heavy = rows.example == 3
+    crowded = dataclasses.replace(rows, values=torch.where(heavy[:, None], 40 * rows.values, rows.values))
+    said = torch.where(heavy[:, None], crowded.values / 4, 3 * crowded.values)
+    factor = values._factor(said, crowded)
+
+    def off(level):
+        sums = [((level * said - crowded.values)[rows.example == k] * rows.weight[rows.example == k, None]).sum().abs() for k in range(5)]
+        return float(torch.stack(sums).sum())
+
+    assert all(off(factor) <= off(other) + 1e-4 for other in np.linspace(0.2, 5, 60))
+    assert values._factor(said[rows.example < 2], dataclasses.replace(rows, **{name: getattr(rows, name)[rows.example < 2] for name in PARTS})) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["angle", "unit_vector"])
+def test_errors_of_directions_are_angles_the_shorter_way(kind):
+    turn = torch.tensor([[3.1], [-3.1], [0.0], [1.0]])
+    truth = turn if kind == "angle" else torch.cat([turn.cos(), turn.sin()], 1)
+    said = turn + 0.2 if kind == "angle" else torch.cat([(turn + 0.2).cos(), (turn + 0.2).sin()], 1)
+    rows = ValueRows(torch.arange(4), torch.arange(4), unit(0, 4), truth, torch.ones(4), kind)
+    centre = np.angle(np.exp(1j * turn.numpy()).mean())
+    deviation = np.abs(np.angle(np.exp(1j * (turn.numpy() - centre)))).mean()
+    assert values._error(said, rows) == pytest.approx(0.2 / deviation, rel=1e-3)

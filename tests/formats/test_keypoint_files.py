@@ -43,7 +43,7 @@ def test_a_folder_of_points_is_read_with_unknown_and_hidden_ones(folder):
 
 def test_the_file_of_points_may_have_another_name(folder):
     (folder / "dataset.json").write_text(json.dumps({"points": "p.json", "keypoints": ["nose"]}))
-    with pytest.raises(InputError, match="there is no file 'p[.]json'"):
+    with pytest.raises(InputError, match=r"there is no file 'p\.json'"):
         read_support(folder)
     (folder / "p.json").write_text(json.dumps({"keypoints": ["nose"], "points": {"c.jpg": [[3, 4]]}}))
     assert points_of(read_support(folder).support) == {"c": {"nose": (3.0, 4.0)}}

@@ -1,5 +1,7 @@
 """Predictions are compared with the truth by name, pooled in counts."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,59 @@ def test_a_truth_without_common_names_is_empty():
 def test_classes_shown_are_the_likely_ones_and_those_with_pixels_where_there_are_no_probabilities():
     assert shown_classes(prediction([[1, 0]], {"cat": 0.7, "dog": 0.5, "new": 0.4})) == {"cat": 0.7, "dog": 0.5}
     assert list(shown_classes(prediction([[5, 0]], {}))) == ["new"]
+
+
+def scored(targets, truth_values, values, size=(2, 6), keypoints=()):
+    """The scores of one image with dense maps, all of one size."""
+    known = {name: np.asarray(each, np.float32).reshape(*size, -1) for name, each in truth_values.items()}
+    truth = Theirs({"a": Labels(size, dense=known)}, {}, targets)
+    answer = Prediction(ClassTable({}), targets, np.zeros(size, np.uint8), {}, {name: np.asarray(each, np.float32) for name, each in values.items()}, 0.5)
+    totals = ScoreTotals()
+    totals.add(Scorer(truth, ClassTable({}), targets, keypoints).compare("a", answer))
+    return totals.scores()["dense"]
+
+
+def test_directions_are_scored_in_degrees_whatever_their_length():
+    truth = np.zeros((2, 6, 3))
+    truth[..., 2] = -1
+    answer = np.zeros((2, 6, 3))
+    answer[0, :, 2], answer[1, :, 0] = -5, 1
+    scores = scored({"n": Target(kind="unit_vector")}, {"n": truth}, {"n": answer})["n"]
+    assert (scores["mean"], scores["within_11.25"]) == (pytest.approx(45, abs=1e-4), 0.5)
+    assert scores["abs_rel"] is None
+
+
+def test_angles_in_degrees_and_radians_are_scored_alike():
+    for unit, turn in (("deg", 360.0), ("", 2 * np.pi)):
+        truth, answer = np.full((2, 6), 0.01 * turn), np.full((2, 6), 0.98 * turn)
+        scores = scored({"a": Target(kind="angle", unit=unit)}, {"a": truth}, {"a": answer})["a"]
+        assert scores["mean"] == pytest.approx(0.03 * 360, abs=0.01)
+        assert scores["rmse"] == pytest.approx(0.03 * turn, abs=1e-4)
+
+
+def test_densities_are_scored_by_their_count_where_the_truth_is_known():
+    truth = np.full((2, 6), 0.5)
+    truth[0, 0] = np.nan
+    scores = scored({"d": Target(kind="density")}, {"d": truth}, {"d": np.full((2, 6), 1.0)})["d"]
+    assert (scores["count_error"], scores["count_relative"], scores["abs_rel"]) == (5.5, 1.0, None)
+
+
+def test_soft_masks_have_an_absolute_error_and_no_relative_one():
+    scores = scored({"s": Target(kind="soft_mask")}, {"s": np.full((2, 6), 0.001)}, {"s": np.full((2, 6), 0.501)})["s"]
+    assert scores == {"rmse": pytest.approx(0.5), "abs_rel": None, "mae": pytest.approx(0.5)}
+
+
+def test_keypoints_are_scored_by_distance_size_and_visibility():
+    names = ("nose", "tail", "ear", "unknown")
+    truth = Theirs({"a": Labels((40, 60), keypoints={"nose": (10.0, 10.0), "tail": (40.0, 10.0), "ear": None})}, {})
+    truth.keypoints = names
+    answers = {"nose": (13.0, 14.0, 0.9), "tail": (40.0, 11.0, 0.2), "ear": (1.0, 1.0, 0.8), "unknown": (0.0, 0.0, 0.5), "more": (0.0, 0.0, 0.5)}
+    answer = Prediction(ClassTable({}), {}, np.zeros((40, 60), np.uint8), {}, {}, 0.5, keypoints=answers)
+    scorer, totals = Scorer(truth, ClassTable({}), {}, tuple(answers)), ScoreTotals()
+    assert not scorer.empty
+    totals.add(json.loads(json.dumps(scorer.compare("a", answer))))
+    scores = totals.scores()["keypoints"]
+    assert set(scores) == {"nose", "tail", "ear", "all"}
+    assert (scores["nose"]["error"], scores["tail"]["error"], scores["all"]["error"], scores["ear"]["error"]) == (5, 1, 3, None)
+    assert (scores["all"]["pck_0.05"], scores["all"]["pck_0.2"]) == (0.5, 1.0)
+    assert (scores["nose"]["visible_right"], scores["tail"]["visible_right"], scores["ear"]["visible_right"]) == (1, 0, 0)

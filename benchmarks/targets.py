@@ -3,7 +3,7 @@
     python benchmarks/targets.py [--method NAME] [--only FAMILY ...] [--docs]
 
 Depth and normals of `rgbd` from 1, 3 and 6 frames; strength of edges, made from the images of the same frames; the density of
-`nuclei` from the centres of its instances, at the first fixed draws of 1, 2, 5 and 10 images; the four points of
+`nuclei` from the centres of its instances, at three fixed draws of 1, 2, 5 and 10 images; the four points of
 `keypoints_mouse` from 1, 5 and 10 frames, three draws each from a fixed seed. One JSON a row, bench/targets/METHOD/FAMILY/SHOTS/DRAW.json;
 a row that is there is not made again unless other code made it. `--docs` writes the table into docs/targets.md from what was measured.
 """
@@ -37,7 +37,7 @@ from likewise.labelling.scoring import Scorer, ScoreTotals
 from provenance import code_key
 
 OUT = BENCH / "targets"
-DRAWS = 3  # of the frames of keypoints_mouse, for which there are no fixed draws
+DRAWS = 3  # fixed ones of nuclei; of keypoints_mouse, for which there are none, from a seed
 _BEGIN, _END = "<!-- measured -->", "<!-- end -->"
 _SPREAD = 3.0  # pixels of a nucleus's bump: below its radius
 
@@ -67,7 +67,7 @@ def families() -> dict[str, Family]:
     """Every family by name."""
     frames = {str(cell.shots): [(cell.support, cell.query)] for cell in cells(["rgbd"], ("split",))}
     nuclei: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
-    for cell in cells(["nuclei"], ("1", "2", "5", "10"), 1):
+    for cell in cells(["nuclei"], ("1", "2", "5", "10"), DRAWS):
         nuclei.setdefault(cell.shots, []).append((cell.support, cell.query))
     directions = (("mean", "mean degrees", 1.0), ("median", "median", 1.0), ("within_11.25", "% within 11.25", 100.0), ("within_30", "% within 30", 100.0))
     relative = (("abs_rel", "absolute relative error", 1.0), ("delta_1.25", "% within a factor of 1.25", 100.0))

@@ -149,3 +149,15 @@ def test_keypoints_are_drawn_where_they_are_and_hidden_ones_are_not():
     assert not drawn[35:45, 60:80].any()
     ys, xs = np.nonzero(drawn.any(axis=2))
     assert (xs.mean() + 0.5, ys.mean() + 0.5) == (pytest.approx(30, abs=0.3), pytest.approx(20, abs=0.3))
+
+
+def test_the_count_of_an_image_unlike_all_examples_is_near_theirs_and_that_of_an_example_its_own():
+    flat = [np.full((80, 80, 3), 100 + index, np.uint8) for index in range(2)]
+    noisy = [np.random.default_rng(index).integers(0, 255, (80, 80, 3), dtype=np.uint8) for index in range(2)]
+    made = [
+        Example(pixels, f"e{index}", dense={"cells": np.full((80, 80), count / 6400)}) for index, (pixels, count) in enumerate(zip(flat, (20, 24), strict=True))
+    ]
+    task = learn(Support(made, targets={"cells": Target(kind="density")}), "analogy", copies=0)
+    assert task.memory.facts["usual"]["cells"] == pytest.approx(22, rel=1e-3)
+    assert task.predict(noisy[0]).count["cells"] == pytest.approx(22, rel=0.1)
+    assert 19 < task.predict(flat[0]).count["cells"] < 25

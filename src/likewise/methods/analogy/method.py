@@ -27,6 +27,7 @@ from torch import Tensor
 from likewise.backbones.alter import alteration
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
+from likewise.functional.links import decode
 from likewise.methods.analogy import presence, quality
 from likewise.methods.analogy.crossfit import fitted_answers
 from likewise.methods.analogy.evidence import Evidence, Reference, evidence_of, reference_of
@@ -165,7 +166,10 @@ class Analogy(Method):
         folds = [patch_folds(item.grid, fold) for item, fold in zip(items, list(whole) * len(groups), strict=True)]
         repeated = support.subset(list(range(len(support))) * len(groups))
         for name in support.targets:
-            values = fit_values(value_rows(repeated, items, name, mirrored), folds)
+            rows = value_rows(repeated, items, name, mirrored)
+            values = fit_values(rows, folds)
+            if values.link == "count":
+                facts.setdefault("usual", {})[name] = float((rows.values * rows.weight[:, None]).sum() / rows.weight.sum())
             tensors |= {f"dense.{name}.{key}": tensor for key, tensor in values.fit.tensors().items()}
             facts["links"][name] = values.link
             told = {"link": values.link, "strengths": values.strengths, "share": float(values.fit.share), "strange": values.strange}
@@ -177,7 +181,7 @@ class Analogy(Method):
         items = {side: items[side] for side in facts["sides"]}
         tokens = item.joined()
         answers = {name: ValueFit.of(_under(memory, f"dense.{name}.")).answers(tokens) for name in facts["links"]}
-        dense = {name: as_grid(components, item, facts["links"][name]) for name, (components, _) in answers.items()}
+        dense = {name: as_grid(self._anchored(name, *found, memory), item, facts["links"][name]) for name, found in answers.items()}
         confidence = min((self._trust(name, strange, memory) for name, (_, strange) in answers.items()), default=1.0)
         confidence = min([confidence, *(max(p, 1 - p) for _, _, p in points.values())])
         if "parts" not in facts:
@@ -192,6 +196,18 @@ class Analogy(Method):
         judge = partial(quality.expected, evidence=evidence)
         found = answer(rows, shape, presence=here, judge=judge, dense=dense, links=facts["links"], confidence=confidence)
         return dataclasses.replace(found, keypoints=points)
+
+    @staticmethod
+    def _anchored(name: str, components: Tensor, strange: float, memory: Memory) -> Tensor:
+        """Components (P, C); of a count the nearer to the usual one of the examples, the stranger the image is than left-out patches were.
+
+        A count adds up what is wrong in every patch: one image of dark cells found 500 in bright ones that hold 50.
+        """
+        usual = memory.facts.get("usual", {}).get(name)
+        if usual is None:
+            return components
+        familiar = min(1.0, memory.facts["left_out"][name]["strange"] / max(strange, 1e-9)) ** 2
+        return familiar * decode(components, "count") + (1 - familiar) * usual
 
     @staticmethod
     def _trust(name: str, strange: float, memory: Memory) -> float:

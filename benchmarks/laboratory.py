@@ -1,9 +1,10 @@
 """Every method in the same episodes of classes that nothing here was trained on, as docs/laboratory_results.md shows them.
 
-    python benchmarks/laboratory.py [--checkpoint NAME=FILE ...] [--only WORD ...] [--shard i/n] [--page]
+    python benchmarks/laboratory.py [--pixel FILE] [--image FILE] [--only PLACE ...] [--without METHOD ...] [--shard i/n] [--page]
 
-Each cell is a call of `likewise evaluate`, whose command is printed; what is there already is not made again. A checkpoint of
-`cst` is called by its NAME. `--page` only writes the page from what was measured. Results stand in bench/laboratory (ignored).
+Each cell is a call of `likewise evaluate`, whose command is printed; what is there already is not made again. `--pixel` and
+`--image` are checkpoints of `cst` as `likewise train` makes them by recipes/cst/small-pixel.toml and small-image.toml: one answers masks,
+the other tags; `cst` is the one that comes with the program. `--page` only writes the page from what was measured. Results stand in bench/laboratory (ignored).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ GROUPS = "benchmarks/laboratory.toml"
 BASES = ("prototype", "ridge", "nearest", "attention")
 SUPPORTS = ("mask", "tag")
 RUNS = OUT / "runs"  # NAME/best.safetensors, links: a contender is called cst-NAME-best
+TRAINED = {"mask": f"cst:{RUNS.relative_to(ROOT)}/pixel/best.safetensors", "tag": f"cst:{RUNS.relative_to(ROOT)}/image/best.safetensors"}
 SIDE = 280  # of cst here, half the cost of the published 400 pixels
 
 
@@ -77,13 +79,16 @@ class Asked:
                 yield found
 
 
-def cells(checkpoints: Sequence[str]) -> Iterator[Asked]:
-    """All of them: groups and sets at one way with every method, then more ways and shots with the fast ones."""
-    trained = [f"cst:{RUNS.relative_to(ROOT)}/{name}/best.safetensors" for name in checkpoints]
+def cells(without: Sequence[str] = ()) -> Iterator[Asked]:
+    """All of them: groups and sets at one way with every method, then more ways and shots with those that answer fast."""
     for place, support in product(ALONE, SUPPORTS):
-        yield Asked(place, (*BASES, *trained, "cst:random", "analogy"), support, episodes=60)
+        yield _asked(place, (*BASES, "cst", TRAINED[support], "cst:random", "analogy"), support, without, episodes=60)
     for (way, shot), support in product([(1, 1), (1, 5), (2, 1), (3, 1), (4, 1), (5, 1)], SUPPORTS):
-        yield Asked(CLASSES, (*BASES, *trained), support, way, shot)
+        yield _asked(CLASSES, (*BASES, TRAINED[support]), support, without, way=way, shot=shot)
+
+
+def _asked(place: Place, contenders: Sequence[str], support: str, without: Sequence[str], **numbers: int) -> Asked:
+    return Asked(place, tuple(one for one in contenders if one not in without), support, **numbers)
 
 
 def page(found: Sequence[Asked]) -> str:
@@ -113,28 +118,33 @@ HEAD = """\
 # Methods in episodes, measured here
 
 Written by `python benchmarks/laboratory.py`, which prints the command of every table. Weights `dinov2-reg-small-sphere`, preset `fast`. FS-CS: the
-query may show none of the classes. Brackets: 95 % of the bootstrap over episodes; what another draw of the classes would do they do not say. The
-last column compares in the same episodes. mIoU leaves void out. `cst-random` is untrained; the other `cst` are [trained here](training.md), on classes
-and pictures that do not occur below. These are not the paper's data: no figure here may be set against a published one.
+query may show none of the classes. `cst` is as it [comes with the program](methods/cst.md), `cst-pixel-best` and `cst-image-best` are trained by the
+recipes `small-pixel` and `small-image` ([training](training.md)), `cst-random` is untrained. Nothing below was trained on. Brackets: 95 % of the
+bootstrap over episodes; what another draw of the classes would do they do not say. The last column compares in the same episodes. mIoU leaves
+void out. These are not the paper's data: no figure here may be set against a published one.
 """
 
 
 def main() -> None:
     """Run the cells that are asked for, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", action="append", default=[], metavar="NAME=FILE", help="a trained cst")
+    parser.add_argument("--pixel", type=Path, metavar="FILE", help="a cst trained with masks")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="a cst trained with image-level labels")
     parser.add_argument("--only", nargs="*", help="places, by name")
+    parser.add_argument("--without", nargs="*", default=[], help="contenders to leave out, so that a slow one can be added by a later call")
     parser.add_argument("--shard", type=shard, default=(1, 1), help="i/n: the i-th of n shares of the work")
     parser.add_argument("--page", action="store_true", help="measure nothing")
     arguments = parser.parse_args()
     need_shared()
-    named = dict(text.split("=", 1) for text in arguments.checkpoint)
-    for name, file in named.items():
+    for name, file in {"pixel": arguments.pixel, "image": arguments.image}.items():
         link = RUNS / name / "best.safetensors"
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path(file).resolve())
-    found = list(cells(list(named)))
+        if file is not None:
+            link.unlink(missing_ok=True)
+            link.symlink_to(file.resolve())
+        elif not link.exists():
+            arguments.without.append(TRAINED["mask" if name == "pixel" else "tag"])
+    found = list(cells(arguments.without))
     index, count = arguments.shard
     for cell in [] if arguments.page else found[index - 1 :: count]:
         if not arguments.only or cell.place.name in arguments.only:

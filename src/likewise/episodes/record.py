@@ -161,7 +161,8 @@ def _class_table(record: Mapping[str, Any]) -> list[str]:
     lines = ["| class | fold | IoU | IoU, official | episodes | of which show it |", "|---|---|---|---|---|---|"]
     for fold in record["folds"]:
         for name, facts in fold["classes"].items():
-            lines.append(f"| {name} | {fold['fold']} | {facts['iou']:.1f} | {facts['iou_official']:.1f} | {facts['episodes']} | {facts['shown']} |")
+            scores = f"{facts['iou']:.1f} | {facts['iou_official']:.1f}" if facts["episodes"] else " | "
+            lines.append(f"| {name} | {fold['fold']} | {scores} | {facts['episodes']} | {facts['shown']} |")
     return lines
 
 

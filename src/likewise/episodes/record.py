@@ -151,8 +151,7 @@ def against_row(record: Mapping[str, Any]) -> str:
 
 def published_row(row: Published) -> str:
     """A row of the paper: what it prints as mIoU of FS-CS is the official one."""
-    values = dict(row.average)
-    values["miou_official"] = values.pop("miou", None)  # type: ignore[arg-type]
+    values = {"miou_official" if name == "miou" else name: value for name, value in row.average.items()}
     cells = [_cell(values.get(name), None) for name in COLUMNS]
     return _row(f"{row.title}, table {row.table}", f"{row.benchmark}, 4 folds of 1,000 episodes", "strict-folds", cells)
 

@@ -15,7 +15,7 @@ missed; the learner must be trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -237,7 +237,7 @@ class Cst(Method):
         count = int(memory.facts["classes"])
         present, masks = torch.zeros(count), torch.zeros(count, *size)
         shots = torch.bincount(memory.tensors["pair_class"], minlength=count)
-        for chunk in torch.arange(len(memory.tensors["pair_class"])).split(max(1, self.settings.pairs)):  # type: ignore[no-untyped-call]
+        for chunk in _chunks(len(memory.tensors["pair_class"]), max(1, self.settings.pairs)):
             pair = _pairs(memory, chunk, len(learner.sides) - 1)
             classes, logits = learner.pairs(mine.expand(len(chunk), *mine.shape[1:]), pair, item.grid, self.settings.tile)
             for one, plane, place in zip(classes, logits, memory.tensors["pair_class"][chunk], strict=True):
@@ -246,6 +246,12 @@ class Cst(Method):
         rows = torch.cat([torch.zeros(1, *size), torch.logit(masks.clamp(1e-7, 1 - 1e-7))]).flatten(1).T
         found = answer(rows, size, presence=present.clamp(0, 1))
         return replace(found, corners=True, gated=not self.settings.official)
+
+
+def _chunks(count: int, most: int) -> Iterator[Tensor]:
+    """The indices 0..count-1, at most so many at once."""
+    for start in range(0, count, most):
+        yield torch.arange(start, min(start + most, count))
 
 
 def _pairs(memory: Memory, chunk: Tensor, levels: int) -> PairSupport:

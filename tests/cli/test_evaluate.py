@@ -74,7 +74,7 @@ def test_what_every_table_needs_is_listed_without_a_method_or_data(run):
     [
         ((), 2, "no METHOD is named"),
         (("prototype",), 2, "no BENCHMARK is named"),
-        (("protoype", "colours"), 2, "did you mean 'prototype'"),
+        (("prototyp", "colours"), 2, "did you mean 'prototype'"),
         ((",", "colours"), 2, "no method is named"),
         (("prototype", "colors"), 4, "no such file or folder"),
         (("prototype", "colours", "--shot", "3"), 4, "a query and 3 shots need 4"),

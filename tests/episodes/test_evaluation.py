@@ -59,7 +59,10 @@ def test_every_episode_is_learned_and_answered_as_the_public_face_does(benchmark
 def test_in_fss_a_class_takes_pixels_even_if_it_is_thought_absent(benchmark, monkeypatch):
     runner = Runner(contender())
     predict = type(runner.method).predict
-    nowhere = lambda raw: replace(raw, presence=0 * raw.presence)  # noqa: E731
+
+    def nowhere(raw):
+        return replace(raw, presence=0 * raw.presence)
+
     monkeypatch.setattr(type(runner.method), "predict", lambda *given: [nowhere(raw) for raw in predict(*given)])
     found = {frame: runner.evaluate(benchmark, Setting(frame=frame, episodes=4)).outcomes for frame in ("fscs", "fss")}
     for outcome in found["fscs"]:

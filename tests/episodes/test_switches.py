@@ -72,6 +72,7 @@ class TestNeeds:
                 "class_weight": float(words.get("method.class_weight", 0.1)),
                 "class_supervised": words.get("backbone.name", "").startswith("vit-"),
                 "pseudo": words.get("method.pseudo", "attention"),
+                "pseudo_backbone": words.get("method.pseudo_backbone", ""),
             }
             assert asked.met_by(found), (row.table, row.title, asked, found)
 
@@ -82,6 +83,7 @@ class TestNeeds:
             ("a.4", "(c)", ("method.coupled=true",)),
             ("a.8", "0.05", ("method.class_weight=0.05",)),
             ("6", "output tokens", ("method.pseudo=tokens",)),
+            ("6", "class-supervised", ("method.pseudo_backbone=vit-small-16",)),
             ("3", "test time), percent true masks 100", ()),
             ("3", "baseline), percent true masks 2.5", ("source.0.masks=2.5",)),
         ],
@@ -92,7 +94,7 @@ class TestNeeds:
     def test_what_is_not_here_says_why(self):
         assert need("4", "PANet").told == "not in this program"
         assert "ResNet" in need("a.4", "(a)").told
-        assert "own backbone" in need("6", "class-supervised").told
+        assert "ResNet" in need("6", "CNN").told
 
 
 class TestTrainedWith:

@@ -18,7 +18,7 @@ class FeatureSpec:
     pixels: also the picture itself, its longer side at most this many pixels (under 256 enlarged to that), 0: not;
     copy: 0 for the picture as it is, k > 0 for the k-th altered copy (`backbones.alter`), for learning only;
     tile: the largest side of a square of the same area that goes through the network at once, 0: no limit; a larger
-    `side` is cut into overlapping tiles (`backbones.tiles`).
+    `side` is cut into overlapping tiles (`backbones.tiles`). backbone: the name of another network than the task's own, "" for that.
     """
 
     layers: tuple[int, ...] = (-1,)
@@ -29,6 +29,7 @@ class FeatureSpec:
     pixels: int = 0
     copy: int = 0
     tile: int = 0
+    backbone: str = ""
 
 
 @dataclass(frozen=True)

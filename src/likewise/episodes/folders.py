@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _ONE_RELEASE = "Take image and mask from the same release of the data"
 
 
 @dataclass(frozen=True)
-class _Folder:
+class _Folder(ABC):
     """Pictures and label maps below `root`, at places that a subclass says. See `items.Pictures`."""
 
     root: Path
@@ -31,13 +32,13 @@ class _Folder:
         """Class numbers from 1, 0 for background, 255 for void, (H, W)."""
         return _labels(self.mask_path(name))
 
+    @abstractmethod
     def image_path(self, name: str) -> Path:
         """Where a picture stands."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mask_path(self, name: str) -> Path:
         """Where its mask stands."""
-        raise NotImplementedError
 
 
 class PascalFolder(_Folder):

@@ -80,10 +80,10 @@ def read_folds(path: Path, table: ClassTable) -> Folding:
             raise InputError(f"fold {blocks.index(())} has no class", where=str(path), remedy="Give each fold at least one class")
         return Folding([{"train": tuple(number for number in every if number not in block), "val": block, "test": block} for block in blocks], path.name)
     parts = {part: _numbers(_listed(lists[part], path), table, path) for part in PARTS if part in lists}
-    for part, other in (("train", "val"), ("train", "test")):
-        twice = set(parts.get(part, ())) & set(parts.get(other, ()))  # type: ignore[call-overload]
+    for other in PARTS[1:]:
+        twice = set(parts.get(PARTS[0], ())) & set(parts.get(other, ()))
         if twice:
-            raise InputError(f"class {table[min(twice)]!r} is in {part} and in {other}", where=str(path), remedy="Unseen classes may not be trained on")
+            raise InputError(f"class {table[min(twice)]!r} is in {PARTS[0]} and in {other}", where=str(path), remedy="Unseen classes may not be trained on")
     return Folding([parts], path.name)
 
 

@@ -151,8 +151,7 @@ def against_row(record: Mapping[str, Any]) -> str:
 
 def published_row(row: Published) -> str:
     """A row of the paper: what it prints as mIoU of FS-CS is the official one."""
-    values = dict(row.average)
-    values["miou_official"] = values.pop("miou", None)  # type: ignore[arg-type]
+    values = {"miou_official" if name == "miou" else name: value for name, value in row.average.items()}
     cells = [_cell(values.get(name), None) for name in COLUMNS]
     return _row(f"{row.title}, table {row.table}", f"{row.benchmark}, 4 folds of 1,000 episodes", "strict-folds", cells)
 
@@ -161,7 +160,8 @@ def _class_table(record: Mapping[str, Any]) -> list[str]:
     lines = ["| class | fold | IoU | IoU, official | episodes | of which show it |", "|---|---|---|---|---|---|"]
     for fold in record["folds"]:
         for name, facts in fold["classes"].items():
-            lines.append(f"| {name} | {fold['fold']} | {facts['iou']:.1f} | {facts['iou_official']:.1f} | {facts['episodes']} | {facts['shown']} |")
+            scores = f"{facts['iou']:.1f} | {facts['iou_official']:.1f}" if facts["episodes"] else " | "
+            lines.append(f"| {name} | {fold['fold']} | {scores} | {facts['episodes']} | {facts['shown']} |")
     return lines
 
 

@@ -51,6 +51,6 @@ def share_gradients(fabric: Fabric, parameters: list[nn.Parameter]) -> None:
     given = summed(fabric, torch.tensor([float(parameter.grad is not None) for parameter in parameters], device=fabric.device))
     zeros = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in parameters]
     flat = summed(fabric, torch.cat([gradient.flatten() for gradient in zeros]))
-    pieces = flat.split([parameter.numel() for parameter in parameters])  # type: ignore[no-untyped-call]
+    pieces = flat.split_with_sizes([parameter.numel() for parameter in parameters])
     for parameter, count, piece in zip(parameters, given.tolist(), pieces, strict=True):
         parameter.grad = piece.view_as(parameter) if count else None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import likewise
-from likewise.backbones import FeatureProvider, FeatureSpec, load_backbone, pick_device
+from likewise.backbones import FeatureProvider, FeatureSpec
 from likewise.backbones.vit import VitConfig
 from likewise.data import LabelKind, Prediction
 from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
@@ -31,7 +31,7 @@ from likewise.functional.calibration import PRESENT_FROM
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
 from likewise.task.face import Task
-from likewise.task.learning import Place, check_fit, equip, extract, learn_memory, make_method
+from likewise.task.learning import Place, check_fit, equip, extract, learn_memory, make_method, open_provider
 
 Told = Callable[[int, int], None]  # episodes done, of how many
 KINDS = {"mask": LabelKind.MASK, "box": LabelKind.BOX, "point": LabelKind.POINT, "tag": LabelKind.TAG}
@@ -127,17 +127,9 @@ class Runner:
 
     @cached_property
     def _provider(self) -> FeatureProvider:
-        from likewise import weights
-
-        name, place = self.contender.backbone, self.contender.place
-        return FeatureProvider(
-            load_backbone(name if name.startswith("random:") else weights.resolve(name)),
-            engine=place.engine,
-            device=pick_device(place.device),
-            precision=place.precision,
-            cache=weights.cache_folder() / "openvino",
-            features=self._features,
-        )
+        provider = open_provider(self.contender.backbone, self.contender.place, self.method, self._features)
+        self.method = self.method.mounted(provider.backbone)
+        return provider
 
     def _limit_features(self, images: int) -> None:
         """Before the weights are opened for answers: keep no features where they would be too large."""

@@ -33,13 +33,26 @@ class Place:
     precision: str = "auto"
 
 
-def open_provider(backbone: str, place: Place) -> FeatureProvider:
-    """The feature provider of a backbone by name ("auto" resolves to the default weights)."""
+def open_provider(backbone: str, place: Place, method: Method, features: Path | None = None) -> FeatureProvider:
+    """The feature provider of a backbone by name ("auto" resolves to the default weights), or of that in the method's checkpoint.
+
+    features: a folder that keeps features. Raises UsageError where a backbone is named and the checkpoint has its own.
+    """
     from likewise import weights
 
-    name = backbone if backbone.startswith("random:") else weights.resolve(backbone)
-    device = pick_device(place.device)
-    return FeatureProvider(load_backbone(name), engine=place.engine, device=device, precision=place.precision, cache=weights.cache_folder() / "openvino")
+    network = method.backbone()
+    if network is not None and backbone not in ("auto", network.name):
+        raise UsageError("the checkpoint has its own image encoder", where="backbone", remedy="Leave the backbone out")
+    if network is None:
+        network = load_backbone(backbone if backbone.startswith("random:") else weights.resolve(backbone))
+    return FeatureProvider(
+        network,
+        engine=place.engine,
+        device=pick_device(place.device),
+        precision=place.precision,
+        cache=weights.cache_folder() / "openvino",
+        features=features,
+    )
 
 
 def make_method(name: str, preset: Preset, settings: Mapping[str, Any]) -> Method:
@@ -70,7 +83,22 @@ def equip(method: Method, checkpoint: str | Path | None) -> tuple[Method, dict[s
 
     path = Path(checkpoint) / "model.safetensors" if Path(checkpoint).is_dir() else Path(checkpoint)
     tensors, digest = weights.read_checkpoint(path)
+    if not method.keeps_checkpoint:
+        weights.note_checkpoint(path, digest)
     return method.equipped(tensors), {"checkpoint": {"name": path.name, "sha256": digest}}
+
+
+def equipped_again(method: Method, roles: Mapping[str, Mapping[str, str]]) -> Method:
+    """The method of a loaded task with its checkpoint, where that is not in the task's memory; WeightsError where it is not found."""
+    if not method.trained or method.keeps_checkpoint:
+        return method
+    facts = roles["checkpoint"]
+    if facts["name"] == "random":
+        return method.equipped(None)
+    from likewise import weights
+
+    tensors, _ = weights.read_checkpoint(weights.find_checkpoint(facts["name"], facts["sha256"]))
+    return method.equipped(tensors)
 
 
 def check_fit(method: Method, support: Support) -> None:

@@ -8,18 +8,18 @@ row for every channel of the tasks that it was trained on, held-out ones include
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from likewise.backbones.biases import bias_names
+from likewise.backbones.biases import BiasSets, bias_names, equal_rows
 from likewise.backbones.checkpoint import official_names
 from likewise.backbones.position import relative_count
 from likewise.backbones.vit import VisionTransformer
-from likewise.errors import WeightsError
+from likewise.errors import UsageError, WeightsError
 from likewise.methods.vtm.model import OFFICIAL_IMAGE, Head, HeadConfig
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -39,7 +39,7 @@ _UNUSED = re.compile(r"^label\.(norm|head)\.|^decoder\.refinenet4\.resConfUnit1\
 def converted(official: Mapping[str, Tensor], where: str = "checkpoint") -> dict[str, Tensor]:
     """The tensors of an official checkpoint by our names, those that are never used left out.
 
-    Of a fine-tuned one, which holds biases alone, these: see `merged`. Raises WeightsError for a file of another method.
+    Of a fine-tuned one, which holds biases alone, these. Raises WeightsError for a file of another method.
     """
     found: dict[str, Tensor] = {}
     for name, tensor in official.items():
@@ -57,16 +57,6 @@ def converted(official: Mapping[str, Tensor], where: str = "checkpoint") -> dict
     if image:  # the encoder's own biases: the first row, so that it is whole without sets
         image |= {IMAGE + name: tensor[0] for name, tensor in rows.items()}
     return {**image, **rest, **{BIASES + name: tensor for name, tensor in rows.items()}}
-
-
-def merged(meta: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A meta-trained checkpoint with the biases of a fine-tuned one, both converted; WeightsError where they do not belong together."""
-    wrong = [name for name, tensor in tuned.items() if not name.startswith(BIASES) or name not in meta or meta[name].shape[1:] != tensor.shape[1:]]
-    if wrong or not tuned or {name for name in meta if name.startswith(BIASES)} != set(tuned):
-        raise WeightsError(
-            f"the fine-tuned file does not fit the meta-trained one ({', '.join(wrong[:3]) or 'biases are missing'})", where="checkpoint", remedy=_REMEDY
-        )
-    return {**meta, **tuned}
 
 
 def biases_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -154,3 +144,22 @@ def from_beit(published: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
     own = official_names(plain)
     sets = {BIASES + name: own[name].repeat(rows, 1) for name in bias_names(_depth(own))}
     return {**{IMAGE + name: tensor for name, tensor in own.items()}, **sets}
+
+
+def starting_rows(biases: BiasSets, channels: int, asked: Sequence[int] = ()) -> list[int]:
+    """A row of a checkpoint's biases for each channel: those asked for, else one that was held out in training for all.
+
+    Held-out rows were left as they came from pre-training, so they are the ones that equal each other; where none do (a
+    fine-tuned checkpoint), the rows are taken in order, from the first again where there are too few. Raises UsageError for
+    rows that are not there.
+    """
+    rows = len(next(iter(biases.values())))
+    if asked:
+        if len(asked) != channels or not all(0 <= row < rows for row in asked):
+            raise UsageError(
+                f"rows {list(asked)} are asked for {channels} channels, the checkpoint has {rows}", where="rows", remedy="Give one row for each channel"
+            )
+        return list(asked)
+    first = equal_rows(biases)
+    held_out = next((row for row, same in enumerate(first) if same != row), None)
+    return [index % rows for index in range(channels)] if held_out is None else [first[held_out]] * channels

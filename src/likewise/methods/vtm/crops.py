@@ -12,23 +12,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from likewise.functional.crops import Offset, blend, cut, five_crops, windows
+from likewise.functional.crops import Offset, blend, cut, five_crops
 from likewise.methods.vtm.model import SupportMemory, Vtm
 from likewise.methods.vtm.tuning import fitted
 
 OVERLAP = 32
 
 
+def overlap_of(crop: int) -> int:
+    """How many pixels neighbouring windows share at least: 32, and a quarter of small windows."""
+    return min(OVERLAP, crop // 4)
+
+
 def official_scores(vtm: Vtm, images: Tensor, memory: SupportMemory, crop: tuple[int, int], categorical: Tensor, *, batch: int = 1, chunk: int = 4) -> Tensor:
     """Scores (B, C, H, W) of queries (B, 3, H, W) in 0..1, by five crops; categorical (C,) bool."""
     size = (images.shape[-2], images.shape[-1])
     return blended(vtm, images, memory, five_crops(size, crop), crop, categorical, batch=batch, chunk=chunk)
-
-
-def windowed_scores(vtm: Vtm, images: Tensor, memory: SupportMemory, crop: tuple[int, int], categorical: Tensor, *, batch: int = 1, chunk: int = 4) -> Tensor:
-    """Scores (B, C, H, W) of queries (B, 3, H, W) in 0..1, by as few windows as cover them."""
-    size = (images.shape[-2], images.shape[-1])
-    return blended(vtm, images, memory, windows(size, crop, min(OVERLAP, crop[0] // 4)), crop, categorical, batch=batch, chunk=chunk)
 
 
 def blended(

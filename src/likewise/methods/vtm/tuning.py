@@ -21,7 +21,6 @@ from likewise.methods.vtm.model import Vtm, as_label
 from likewise.methods.vtm.objective import hybrid_loss
 
 Check = Callable[[BiasSets], float]
-Watch = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +117,9 @@ def branch_dropper(rate: float, generator: torch.Generator) -> Callable[[int, in
     return drop
 
 
+Watch = Callable[[TuningState], None]
+
+
 class Tuner:
     """Adam on bias sets: `step` after `step`, from a state and back into one."""
 
@@ -156,7 +158,7 @@ def tune(
 ) -> TuningState:
     """The state when tuning is over: by steps, seconds, or because the held-out error does not get less any more.
 
-    check: the held-out error of biases; watch: called with step and error at each look; until: stop early at this look's
+    check: the held-out error of biases; watch: called with the state at each look; until: stop early at this look's
     step, to be taken up again. Raises ValueError for fewer than two examples. The global random state stays as it is.
     """
     if len(examples) < 2:
@@ -186,7 +188,7 @@ def tune(
             time.monotonic() - started,
         )
         if watch is not None:
-            watch(step, error)
+            watch(state)
     return state
 
 

@@ -168,7 +168,8 @@ def _beit(case: Case) -> Mapping[str, Any]:
 
 
 def _pair(case: Case) -> Mapping[str, Any]:
-    from likewise.methods.vtm.checkpoint import converted, merged
+    from likewise.methods.convert import onto
+    from likewise.methods.vtm.checkpoint import converted
     from likewise.weights import read_lightning
 
     meta_file, tuned_file = (_beside(case, case.config[name]) for name in ("meta_file", "finetuned_file"))
@@ -179,7 +180,7 @@ def _pair(case: Case) -> Mapping[str, Any]:
         if name.startswith("logits_meta_rows_"):
             found[name] = _pair_logits(case, ours, [int(row) for row in name.removeprefix("logits_meta_rows_").split("_")])
     if "logits_finetuned" in case.expected:
-        found["logits_finetuned"] = _pair_logits(case, merged(ours, converted(tuned)), [0, 1])
+        found["logits_finetuned"] = _pair_logits(case, converted(onto(meta, tuned)), [0, 1])
     return found
 
 

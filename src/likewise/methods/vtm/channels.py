@@ -144,8 +144,6 @@ def _known_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _ranges(name: str, target: Target, rows: NDArray[np.float32], margin: float) -> list[tuple[float, float]]:
     """The range of every component of a target whose known values are rows (R, C)."""
-    if target.kind == "log" and not (rows > 0).all():
-        raise InputError(f"{name!r} has values of 0 or less, which have no logarithm", where="support", remedy="Mark them as unknown, or use the kind 'real'")
     if target.kind == "soft_mask" and ((rows < 0) | (rows > 1)).any():
         raise InputError(f"{name!r} has values outside 0..1", where="support", remedy="Divide by the largest possible value, or use the kind 'real'")
     link = link_of(target.kind)

@@ -42,7 +42,7 @@ from likewise.methods.vtm.adapting import adapted
 from likewise.methods.vtm.channels import Channels, Planes, channels_of, planes_of
 from likewise.methods.vtm.checkpoint import BIASES, IMAGE, biases_in, converted, head_of, image_encoder, starting_rows
 from likewise.methods.vtm.crops import blended, overlap_of, probabilities
-from likewise.methods.vtm.model import Head, HeadConfig, SupportMemory, Vtm, untrained_head
+from likewise.methods.vtm.model import LEVELS, Head, HeadConfig, SupportMemory, Vtm, untrained_head
 from likewise.methods.vtm.parts import Part, labelled, memory_of, parts_of, tensors_of
 from likewise.methods.vtm.tuning import Labelled, TuningSettings
 
@@ -128,6 +128,8 @@ class VisualTokenMatching(Method):
         """This method on an image encoder. Raises InputError where its tokens do not fit those of the head."""
         found = type(self)(self.settings, self._checkpoint, backbone)
         head, config = found._vtm.head.config, backbone.config
+        if config.depth < LEVELS:
+            raise InputError(f"the backbone has {config.depth} blocks, four levels are read", where="backbone", remedy="Take a deeper one")
         if (head.image_width, head.patch) != (config.width, config.patch):
             raise InputError(
                 f"the checkpoint reads tokens of {head.image_width} channels and patches of {head.patch} pixels, "

@@ -65,11 +65,13 @@ class HeadConfig:
 
 
 def level_blocks(depth: int) -> tuple[int, ...]:
-    """The blocks behind which tokens are taken, counted from 0.
+    """The blocks behind which tokens are taken, counted from 0. ValueError for fewer than four blocks.
 
     >>> level_blocks(12)
     (2, 5, 8, 11)
     """
+    if depth < LEVELS:
+        raise ValueError(f"four levels cannot be taken from {depth} blocks")
     return tuple(level * depth // LEVELS - 1 for level in range(1, LEVELS + 1))
 
 

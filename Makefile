@@ -1,6 +1,6 @@
 # make demo    environment, install, weights, the main job on real photographs, path of a report
 # make test    the whole suite            make check  format, lint, types, spelling, import arrows
-# make bench   the tables of docs/benchmarks.md (hours; needs ../shared)
+# make bench   the tables of docs/benchmarks.md, galleries of cst in bench/galleries (hours; needs ../shared; CHECKPOINT=FILE of cst)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,6 +43,7 @@ bench: install
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/endurance.py
 	$(BIN)/python benchmarks/pictures.py
+	$(BIN)/python benchmarks/galleries.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 	$(BIN)/python benchmarks/write_docs.py
 
 docs: install

@@ -1,6 +1,7 @@
 """`likewise evaluate` and `likewise data check` on the command line."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -61,9 +62,18 @@ def test_a_table_of_the_paper_is_repeated(run, classes):
     assert out.count("| **prototype**, here |") == 2
 
 
+def test_what_every_table_needs_is_listed_without_a_method_or_data(run):
+    code, out, _ = run("evaluate", "--table", "list")
+    assert code == 0
+    assert re.search(r"^7 +coupled and decoupled heads .*; ablation$", out, re.MULTILINE)
+    assert "CST, coupled heads, pixel: needs cst:CHECKPOINT of `likewise train recipes/cst/pascal-pixel.toml method.coupled=true`" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        ((), 2, "no METHOD is named"),
+        (("prototype",), 2, "no BENCHMARK is named"),
         (("protoype", "colours"), 2, "did you mean 'prototype'"),
         ((",", "colours"), 2, "no method is named"),
         (("prototype", "colors"), 4, "no such file or folder"),

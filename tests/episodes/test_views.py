@@ -49,6 +49,12 @@ def test_query_and_support_of_an_episode_are_different_views(views):
         assert episode.query.split("@")[0] == episode.supports[0][0].split("@")[0]
 
 
+def test_views_know_the_classes_of_their_pictures(tmp_path):
+    found = ViewsBenchmark(LabelledBenchmark.open(labelled_folder(tmp_path / "classes", {1: 2, 2: 3}, {"both": {1: (2, 3), 2: (20, 30)}})))
+    assert found.classes_in(["c2-1@0", "c2-0@3"]) == ["class-2"]
+    assert found.classes_in(["both@1"]) == ["class-1", "class-2"]
+
+
 def test_one_view_is_not_enough(views):
     with pytest.raises(UsageError, match="two at least"):
         ViewsBenchmark(views._pictures, views=1)

@@ -1,5 +1,7 @@
 """Methods on features that are easy to part: each finds the object; folds never lose a class; dense values follow."""
 
+from importlib.metadata import EntryPoint
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from likewise.data import Example, Support, Target
 from likewise.errors import LikewiseError, UsageError
 from likewise.methods import available, method_class
 from likewise.methods.analogy.folds import FOLDS, image_folds, patch_folds
-from likewise.methods.base import Query
+from likewise.methods.base import Method, Query
 from likewise.methods.registry import Listed
 
 GRID, SIZE = (9, 12), (90, 120)
@@ -142,6 +144,54 @@ class TestRegistry:
             assert method_class(name).name == name
             assert row.line
             assert row.paper
+
+    def test_a_class_is_registered_by_its_name_and_again_after_an_edit(self, joined):
+        one, two = own_method("own"), own_method("own")
+        assert joined.register(one, "a line", "a paper") is one
+        assert (available()["own"].line, method_class("own")) == ("a line", one)
+        joined.register(two)
+        assert method_class("own") is two
+
+    def test_a_registered_class_takes_no_name_that_is_taken(self, joined):
+        with pytest.raises(UsageError, match="already a method 'ridge'"):
+            joined.register(own_method("ridge"))
+        assert method_class("ridge").__name__ == "RidgeBaseline"
+
+    @pytest.mark.parametrize(("kind", "words"), [(dict, "no method"), ("ridge", "no method"), (Method, "called None")])
+    def test_what_is_no_method_is_not_registered(self, joined, kind, words):
+        with pytest.raises(UsageError, match=words):
+            joined.register(kind)
+
+    @pytest.mark.parametrize(
+        ("place", "words"),
+        [
+            ("likewise.nowhere:Else", "cannot be loaded.*nowhere"),
+            ("likewise.methods.ridge:Else", "cannot be loaded.*Else"),
+            ("likewise.methods.ridge:ridge", "no method"),
+            ("likewise.methods.ridge:RidgeBaseline", "called 'ridge' in its class and 'own'"),
+        ],
+    )
+    def test_a_package_with_a_broken_entry_point_is_named(self, monkeypatch, place, words):
+        from likewise.methods import registry
+
+        point = EntryPoint("own", place, "likewise.methods")
+        monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+        assert "own" in available()
+        with pytest.raises(UsageError, match=words):
+            method_class("own")
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """The registry; what is registered in a test is forgotten after it."""
+    from likewise.methods import registry
+
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    return registry
+
+
+def own_method(called):
+    return type("Own", (method_class("prototype"),), {"name": called})
 
 
 def test_presets_are_settings_and_unknown_ones_are_named():

@@ -262,12 +262,12 @@ def test_a_pickle_in_a_golden_file_is_not_opened(folder):
 
 def test_coco_instances_beside_golden_files_are_material_not_a_case(folder):
     (folder / "la_coco.json").write_text(json.dumps({"images": [], "annotations": [], "categories": []}))
-    (folder / "cst_episodes.json").write_text(json.dumps({"what": "episodes"}))
+    (folder / "episodes_of_none.json").write_text(json.dumps({"what": "episodes"}))
     assert [result.status for result in golden.verify(folder)] == ["unknown", "companion"]
 
 
 def runners(monkeypatch, function):
-    monkeypatch.setattr("likewise.testing.golden.runner.runner_of", lambda kind: function)
+    monkeypatch.setattr("likewise.testing.golden.runner.runner_of", lambda kind, **_: function)
 
 
 def test_a_skip_needs_a_reason(folder, monkeypatch):

@@ -1,5 +1,6 @@
 """Training as a whole: the loss falls, a run that was killed goes on as if nothing had been, two processes do what one does."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,12 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from likewise.errors import InputError, OutputError, UsageError
-from likewise.task.learning import equip, make_method
+from likewise.backbones import load_backbone
+from likewise.errors import InputError, OutputError, UsageError, WeightsError
+from likewise.task.equipping import equip
 from likewise.training.loop import BEST, LAST, LOSSES, VALIDATIONS, train
 from likewise.training.machine import share_gradients
 from likewise.training.recipe import read_recipe
 from likewise.training.record import read_log
+from likewise.weights import Card, read_card, write_checkpoint
 
 KILLED = """
 import os, signal, sys
@@ -114,10 +117,41 @@ def test_the_loss_falls_and_the_checkpoint_is_one_that_the_method_takes(recipe_f
     outcome = train(recipe, tmp_path / "run")
     assert outcome.losses[1] < 0.9 * outcome.losses[0]
     assert outcome.checkpoint.name == BEST
-    method, manifest = equip(make_method("cst", "default", {"side": 56}), outcome.checkpoint)
+    method, manifest = (ready := equip("cst", "default", {}, outcome.checkpoint)).method, ready.weights
+    assert method.settings.side == 56
     assert method.trained
     assert manifest["checkpoint"]["name"] == BEST
     assert (tmp_path / "run/curves.svg").read_text().startswith("<svg")
+
+
+def test_a_checkpoint_knows_its_settings_its_backbone_and_its_classes(recipe_file, tmp_path):
+    changes = ["episodes=8", "method.pseudo=walk", "method.supervision=pseudo", "method.threshold=0.7"]
+    outcome = train(read_recipe(recipe_file, changes), tmp_path / "run")
+    card = read_card(outcome.checkpoint)
+    assert card.settings == {"side": 56, "pseudo": "walk", "threshold": 0.7}
+    assert card.backbone["name"] == "random:vit-tiny-14"
+    assert [(source["benchmark"], source["classes"]) for source in card.trained_on] == [("shapes", ["red", "green", "blue"]), ("loose-views", ["object"])]
+    assert card.origin["episodes"] == 8
+    ready = equip("cst", "default", {}, outcome.checkpoint)
+    assert ready.backbone == "random:vit-tiny-14"
+    ready.check(load_backbone("random:vit-tiny-14"))
+
+
+def test_training_begins_from_no_checkpoint_of_another_backbone_or_method(recipe_file, tmp_path):
+    outcome = train(read_recipe(recipe_file, ["episodes=4"]), tmp_path / "run")
+    with pytest.raises(WeightsError, match="trained on the backbone"):
+        train(read_recipe(recipe_file, [f"method.start={outcome.checkpoint}", "backbone.name=random:vit-tiny-8"]), tmp_path / "other")
+    write_checkpoint({"a": torch.ones(2)}, tmp_path / "a.safetensors", Card("hsnet"))
+    with pytest.raises(WeightsError, match="of the method 'hsnet'"):
+        train(read_recipe(recipe_file, [f"method.start={tmp_path / 'a.safetensors'}"]), tmp_path / "other")
+
+
+def test_a_folder_takes_no_other_images(recipe_file, tmp_path, loose):
+    train(read_recipe(recipe_file, ["episodes=4"]), tmp_path / "run")
+    facts = json.loads((loose / "dataset.json").read_text())
+    (loose / "dataset.json").write_text(json.dumps({**facts, "split": {"train": ["thing_0", "thing_2"]}}))
+    with pytest.raises(OutputError, match="images differ"):
+        train(read_recipe(recipe_file, ["episodes=4"]), tmp_path / "run")
 
 
 def test_a_finished_run_is_not_run_again_and_its_folder_takes_no_other(recipe_file, undisturbed):

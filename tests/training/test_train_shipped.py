@@ -16,7 +16,7 @@ def test_a_shipped_recipe_is_whole_and_its_method_takes_it(path):
     recipe = read_recipe(path)
     trainable = method_class(recipe.method.name).trainable(ARCHITECTURES["dino-small-8"], recipe.method.settings, seed=recipe.seed)
     assert next(trainable.parameters()).requires_grad
-    assert (trainable.method() is not None) == (recipe.validation is not None)
+    assert trainable.method() is not None or recipe.validation is None
     assert f"likewise train recipes/{path.parent.name}/{path.name}" in path.read_text()
 
 

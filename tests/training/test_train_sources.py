@@ -1,8 +1,11 @@
 """Episodes of training: by index, by share, with as many masks as the recipe allows."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
@@ -54,7 +57,7 @@ def test_only_the_images_that_may_show_their_masks_show_them(recipe_file):
 def test_images_without_masks_can_be_left_out(recipe_file):
     draws = draws_of(recipe_file, "source.0.masks=50", "source.0.only_masked=true", "source.1.share=1e-9", "episodes=60")
     assert all(draws[index].query_masked and draws[index].support_masked for index in range(60))
-    with pytest.raises(InputError, match="two images with masks"):
+    with pytest.raises(InputError, match="two of the images asked for"):
         draws_of(recipe_file, "source.0.masks=5", "source.0.only_masked=true")
 
 
@@ -88,3 +91,33 @@ def test_the_size_told_before_is_that_of_the_files(tmp_path, shapes):
     provider.extract([provider.prepare(shapes / "images/red_0.png", [spec])], spec)
     (path,) = (tmp_path / "kept").rglob("*.safetensors")
     assert abs(path.stat().st_size - feature_bytes(provider, spec)) < 1000
+
+
+def test_a_list_chooses_the_images_of_a_source(recipe_file, tmp_path):
+    (tmp_path / "some.txt").write_text("# these may be passed on\nred_0\nred_2\n\ngreen_1\n grey_3\nblue_0\nblue_3\n")
+    (tmp_path / "views.txt").write_text("thing_1\n")
+    draws = draws_of(recipe_file, f"source.0.only={tmp_path / 'some.txt'}", f"source.1.only={tmp_path / 'views.txt'}")
+    (_, shapes), (_, views) = draws.names()
+    assert shapes == ["blue_0", "blue_3", "red_0", "red_2"]  # of green there is one image alone, grey is no class of training
+    assert views == [f"thing_1@{view}" for view in range(4)]
+    with pytest.raises(InputError, match="two of the images asked for"):
+        draws_of(recipe_file, f"source.0.only={tmp_path / 'views.txt'}")
+    Image.fromarray(np.full((42, 54), 4, np.uint8)).save(tmp_path / "shapes/masks/red_1.png")  # a class of training that has one image
+    facts = json.loads((tmp_path / "shapes/dataset.json").read_text())
+    facts["split"] = {"train": ["red", "blue", "grey"], "val": ["brown"]}
+    (tmp_path / "shapes/dataset.json").write_text(json.dumps(facts))
+    for copy in range(4):
+        (tmp_path / f"shapes/masks/grey_{copy}.png").unlink()
+    (_, shapes), _ = draws_of(recipe_file, f"source.0.only={tmp_path / 'some.txt'}").names()
+    assert shapes == ["blue_0", "blue_3", "red_0", "red_2"]
+    with pytest.raises(InputError, match="'grey' has 1 images"):
+        draws_of(recipe_file)
+    with pytest.raises(InputError, match="nowhere"):
+        draws_of(recipe_file, "source.0.only=nowhere.txt")
+
+
+def test_sources_are_told_with_their_classes(recipe_file):
+    shapes, views = draws_of(recipe_file, "source.0.masks=50").told()
+    assert (shapes["benchmark"], shapes["part"], shapes["fold"], shapes["masks"], shapes["images"]) == ("shapes", "train", 0, 50.0, 12)
+    assert shapes["classes"] == ["red", "green", "blue"]
+    assert (views["benchmark"], views["classes"], views["images"]) == ("loose-views", ["object"], 12)

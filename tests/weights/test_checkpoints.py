@@ -1,18 +1,20 @@
 """Training checkpoints, opened without running what they name."""
 
 import io
+import json
 import pickle
 import zipfile
 from argparse import Namespace
 from collections import OrderedDict
+from dataclasses import asdict, replace
 from pathlib import PosixPath
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors.torch import save_file
 
 from likewise.errors import WeightsError
-from likewise.weights.checkpoints import read_checkpoint, read_lightning, write_checkpoint
+from likewise.weights.checkpoints import CARD, Card, read_card, read_checkpoint, read_lightning, write_checkpoint
 
 
 class Callback:
@@ -112,13 +114,38 @@ def test_a_member_that_calls_a_tensor_function_with_foreign_numbers_is_refused(t
         read_lightning(rewritten(source, tmp_path / "b.ckpt", **{"data.pkl": buffer.getvalue()}))
 
 
-def test_what_was_written_is_read_with_its_hash_and_facts(tmp_path):
-    write_checkpoint(STATE, tmp_path / "a.safetensors", {"method": "cst"})
-    tensors, digest = read_checkpoint(tmp_path / "a.safetensors")
+def test_what_was_written_is_read_with_its_hash_and_card(tmp_path):
+    path = tmp_path / "a.safetensors"
+    card = Card("cst", {"side": 56, "kernels": (3, 6)}, {"name": "b", "sha256": "0"}, [{"benchmark": "x", "classes": ["cat"]}], {"episodes": 7})
+    write_checkpoint(STATE, path, card)
+    tensors, digest = read_checkpoint(path)
     assert all(torch.equal(tensors[name], tensor) for name, tensor in STATE.items())
     assert len(digest) == 64
-    with safe_open(tmp_path / "a.safetensors", "pt") as file:
-        assert file.metadata()["method"] == "cst"
+    found = read_card(path)
+    assert found == replace(card, settings={"side": 56, "kernels": [3, 6]})
+
+
+def test_a_checkpoint_of_another_program_has_no_card(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"a": torch.ones(2)}, path, {"training": "{}"})
+    assert read_card(path) is None
+    write_checkpoint({"a": torch.ones(2)}, path)
+    assert read_card(path) is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"method": "cst"}), json.dumps({**asdict(Card("cst")), "settings": 3})])
+def test_a_card_that_cannot_be_understood_is_an_error(tmp_path, text):
+    save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", {CARD: text})
+    with pytest.raises(WeightsError, match="says of itself"):
+        read_card(tmp_path / "a.safetensors")
+
+
+def test_a_truncated_file_has_no_card_but_an_error(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(STATE, path, Card("cst"))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        read_card(path)
 
 
 def test_the_checkpoints_of_other_systems_are_opened(shared):

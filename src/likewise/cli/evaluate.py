@@ -59,10 +59,12 @@ class TrainedOnName(StrEnum):
 
 
 def evaluate(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="A name of `likewise methods`, or several: a,b:CHECKPOINT; or 'all' that take the support.")],
+    method: Annotated[
+        str, typer.Argument(metavar="METHOD", help="A name of `likewise methods`, or several: a,b:CHECKPOINT; or 'all' that take the support.")
+    ] = "",
     benchmark: Annotated[
         str, typer.Argument(metavar="BENCHMARK", help="pascal-5i:DIR, coco-20i:DIR, fss-1000:DIR, views:PATH, or the PATH of labelled images.")
-    ],
+    ] = "",
     fold: Annotated[str, typer.Option("--fold", help="A number, several with commas, or all.")] = "all",
     part: Annotated[PartName, typer.Option("--part", help="The classes of the fold to draw from.")] = PartName.TEST,
     way: Annotated[int, typer.Option("--way", help="Classes an episode.")] = 1,
@@ -73,7 +75,7 @@ def evaluate(
     pairing: Annotated[PairingName, typer.Option("--pairing", help="pairs: one class an example, as published; joint: all that it shows.")] = PairingName.PAIRS,
     seed: Annotated[int, typer.Option("--seed", help="0 draws the published episodes.")] = 0,
     official: Annotated[bool, typer.Option("--official", help="Draw FS-S supports as published: one may occur twice.")] = False,
-    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Repeat a table of the paper (1, 4, a.14) instead of one setting.")] = None,
+    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Repeat a table of the paper (1, 4, a.14); 'list' says what each needs.")] = None,
     folds: Annotated[str | None, typer.Option("--folds", metavar="N|FILE", help="How many folds of labelled images, or a TOML or JSON file.")] = None,
     least: Annotated[int, typer.Option("--least", help="Leave out classes with fewer labelled images.")] = 1,
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the labelled images in this format.")] = None,
@@ -99,6 +101,14 @@ def evaluate(
     Each episode is a small task of its own: the method learns from the support images and answers the query. Exact ratio, mIoU
     and FB-IoU are counted over all episodes, with intervals, by class, and beside published figures of the same setting.
     """
+    if table == "list":
+        from likewise.episodes.switches import overview
+
+        print(overview(), end="")
+        return
+    for name, value in (("METHOD", method), ("BENCHMARK", benchmark)):
+        if not value:
+            raise UsageError(f"no {name} is named", where="evaluate", remedy="Write likewise evaluate METHOD BENCHMARK")
     from likewise.episodes import running
     from likewise.episodes.evaluation import Contender, Setting
     from likewise.episodes.opening import open_benchmark

@@ -19,4 +19,4 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         return
     width = max(len(row.name) for row in rows)
     for row in rows:
-        print(f"{row.name:<{width}}  {row.line} ({row.paper})")
+        print(f"{row.name:<{width}}  {row.line}{' ' if row.line else ''}({row.paper})")

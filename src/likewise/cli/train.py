@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from likewise.training.recipe import Recipe
 
 
 def train(
@@ -48,13 +44,4 @@ def train(
     if not outcome.whole:
         print(f"begin another training from it by method.start={outcome.checkpoint}", file=sys.stderr)
         return
-    print(f"use it by `likewise label EXAMPLES IMAGES --out LABELS {_options(read)} --checkpoint {outcome.checkpoint}`", file=sys.stderr)
-
-
-def _options(recipe: Recipe) -> str:
-    """The options that choose the method, backbone and settings of a recipe, as other verbs take them."""
-    from likewise.methods.registry import method_class
-
-    known = {field.name for field in dataclasses.fields(method_class(recipe.method.name).Settings)}
-    settings = [f"--set {name}={json.dumps(value)}" for name, value in recipe.method.settings.items() if name in known]
-    return " ".join([f"--method {recipe.method.name} --backbone {recipe.backbone.name}", *settings])
+    print(f"use it by `likewise label EXAMPLES IMAGES --out LABELS --method {read.method.name} --checkpoint {outcome.checkpoint}`", file=sys.stderr)

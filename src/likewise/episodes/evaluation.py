@@ -13,25 +13,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import likewise
 from likewise.backbones import FeatureProvider, FeatureSpec
 from likewise.backbones.vit import VitConfig
-from likewise.data import LabelKind, Prediction
+from likewise.data import LabelKind
+from likewise.episodes.answering import answered, labels_in, present_in
 from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
 from likewise.episodes.items import VOID, relative_labels
 from likewise.episodes.journal import open_journal
 from likewise.episodes.outcome import Outcome, judge
 from likewise.episodes.sampling import Episode
-from likewise.episodes.support import Labelling, Pairing, support_of
+from likewise.episodes.support import Labelling, Pairing
 from likewise.errors import InputError, UsageError
-from likewise.functional.calibration import PRESENT_FROM
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
-from likewise.task.face import Task
-from likewise.task.learning import Place, check_fit, equip, extract, learn_memory, make_method, open_provider
+from likewise.task.equipping import equip
+from likewise.task.learning import Place, open_provider
+from likewise.weights import Card
 
 Told = Callable[[int, int], None]  # episodes done, of how many
 KINDS = {"mask": LabelKind.MASK, "box": LabelKind.BOX, "point": LabelKind.POINT, "tag": LabelKind.TAG}
@@ -91,7 +89,8 @@ class Runner:
 
     def __init__(self, contender: Contender, features: Path | None = None, most: int | None = None) -> None:
         self.contender = contender
-        self.method, self._role = equip(make_method(contender.method, contender.preset, contender.settings), contender.checkpoint)
+        self._ready = equip(contender.method, contender.preset, contender.settings, contender.checkpoint, contender.backbone)
+        self.method = self._ready.method
         self._features, self._most = features, most
 
     def evaluate(self, benchmark: Benchmark, setting: Setting, folder: Path | None = None, told: Told | None = None) -> Evaluated:
@@ -117,7 +116,12 @@ class Runner:
     def weights(self) -> dict[str, dict[str, str]]:
         """Name and SHA-256 of the weights by role."""
         backbone = self._provider.backbone
-        return {"backbone": {"name": backbone.name, "sha256": backbone.sha256}, **self._role}
+        return {"backbone": {"name": backbone.name, "sha256": backbone.sha256}, **{role: dict(facts) for role, facts in self._ready.weights.items()}}
+
+    @property
+    def card(self) -> Card | None:
+        """What the checkpoint says of itself; None without a checkpoint or a card."""
+        return self._ready.card
 
     @property
     def place(self) -> dict[str, str]:
@@ -127,7 +131,8 @@ class Runner:
 
     @cached_property
     def _provider(self) -> FeatureProvider:
-        provider = open_provider(self.contender.backbone, self.contender.place, self.method, self._features)
+        provider = open_provider(self._ready.backbone, self.contender.place, self.method, self._features)
+        self._ready.check(provider.backbone)
         self.method = self.method.mounted(provider.backbone)
         return provider
 
@@ -160,23 +165,15 @@ class Runner:
     def _answer(self, benchmark: Benchmark, setting: Setting, index: int, episode: Episode) -> Outcome:
         """The outcome of an episode."""
         try:
-            task = self._learned(benchmark, setting, episode)
-            prediction = task.predict_prepared([task.prepare(benchmark.source(episode.query))])[0]
+            provider = self._provider  # first: it mounts the method
+            prediction = answered(self.method, provider, benchmark, episode, setting.labelling, setting.pairing)
         except InputError as error:
             raise InputError(error.what, where=f"episode {index}: {error.where}", remedy=error.remedy) from error
         truth = benchmark.labels(episode.query)
         if truth.shape != prediction.size:
             raise InputError(f"the mask is {truth.shape[::-1]}, its image {prediction.size[::-1]}", where=episode.query, remedy="Give it the size of the image")
-        found = _labels(prediction, setting.frame), _present(prediction)
+        found = labels_in(prediction, setting.frame), present_in(prediction)
         return judge(index, episode.query, episode.classes, *found, relative_labels(truth, episode.classes), truth == VOID)
-
-    def _learned(self, benchmark: Benchmark, setting: Setting, episode: Episode) -> Task:
-        support = support_of(episode, benchmark, setting.labelling, setting.pairing)
-        check_fit(self.method, support)
-        method = self.method.settled(support)
-        kept, _ = extract(self._provider, method, support, None, thumbnails=False)
-        memory = learn_memory(method, support, kept)
-        return Task(method, self.contender.preset, memory, support, None, [], self.weights, self.contender.place, self._provider)
 
 
 def check_takes(method: Method, labelling: Labelling) -> None:
@@ -217,16 +214,3 @@ def feature_bytes(spec: FeatureSpec, config: VitConfig) -> int:
     """
     tokens = config.prefix + (spec.side // config.patch) ** 2
     return 2 * tokens * config.width * ((len(spec.layers) or config.depth) + 2 * spec.qk)
-
-
-def _labels(prediction: Prediction, frame: Frame) -> NDArray[np.integer]:
-    """Labels 0..N; in FS-S, where the class is known to be there, the likelier of class and background whatever its presence."""
-    if frame == "fscs":
-        return prediction.labels
-    return np.asarray(prediction.scores.argmax(axis=0), np.uint8)
-
-
-def _present(prediction: Prediction) -> list[bool]:
-    """Whether each class is there: likelier than not, or where a method gives no probability, whether any pixel is of it."""
-    probabilities = {number: prediction.present.get(name) for number, name in prediction.classes.names.items()}
-    return [bool((prediction.labels == number).any()) if p is None or np.isnan(p) else p >= PRESENT_FROM for number, p in probabilities.items()]

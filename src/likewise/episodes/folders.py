@@ -18,8 +18,8 @@ _ONE_RELEASE = "Take image and mask from the same release of the data"
 
 
 @dataclass(frozen=True)
-class PascalFolder:
-    """VOC2012 with SBD: JPEGImages/NAME.jpg and SegmentationClassAug/NAME.png below `root`. See `items.Pictures`."""
+class _Folder:
+    """Pictures and label maps below `root`, at places that a subclass says. See `items.Pictures`."""
 
     root: Path
 
@@ -28,38 +28,39 @@ class PascalFolder:
         return _image(self.image_path(name))
 
     def labels(self, name: str) -> NDArray[np.uint8]:
-        """Class numbers 1 to 20, 255 for void, (H, W)."""
+        """Class numbers from 1, 0 for background, 255 for void, (H, W)."""
         return _labels(self.mask_path(name))
 
     def image_path(self, name: str) -> Path:
         """Where a picture stands."""
+        raise NotImplementedError
+
+    def mask_path(self, name: str) -> Path:
+        """Where its mask stands."""
+        raise NotImplementedError
+
+
+class PascalFolder(_Folder):
+    """VOC2012 with SBD: JPEGImages/NAME.jpg and SegmentationClassAug/NAME.png; classes 1 to 20."""
+
+    def image_path(self, name: str) -> Path:
+        """JPEGImages/NAME.jpg."""
         return self.root / "JPEGImages" / f"{name}.jpg"
 
     def mask_path(self, name: str) -> Path:
-        """Where its mask stands."""
+        """SegmentationClassAug/NAME.png."""
         return self.root / "SegmentationClassAug" / f"{name}.png"
 
 
-@dataclass(frozen=True)
-class CocoFolder:
-    """COCO 2014: val2014/NAME.jpg and annotations/val2014/NAME.png, drawn by the authors of the lists, below `root`. See `items.Pictures`."""
-
-    root: Path
-
-    def image(self, name: str) -> NDArray[np.uint8]:
-        """The picture (H, W, 3); InputError where it is missing or damaged."""
-        return _image(self.image_path(name))
-
-    def labels(self, name: str) -> NDArray[np.uint8]:
-        """Class numbers 1 to 80, (H, W)."""
-        return _labels(self.mask_path(name))
+class CocoFolder(_Folder):
+    """COCO 2014: val2014/NAME.jpg and annotations/val2014/NAME.png, drawn by the authors of the lists; classes 1 to 80, no void."""
 
     def image_path(self, name: str) -> Path:
-        """Where a picture stands."""
+        """NAME, which says its folder."""
         return self.root / name
 
     def mask_path(self, name: str) -> Path:
-        """Where its mask stands."""
+        """annotations/NAME, as PNG."""
         return (self.root / "annotations" / name).with_suffix(".png")
 
 

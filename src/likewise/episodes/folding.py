@@ -71,14 +71,14 @@ def read_folds(path: Path, table: ClassTable) -> Folding:
     """
     data = _content(path)
     lists = {key: value for key, value in data.items() if key in ("folds", *PARTS)}
+    if not lists or lists.get("folds") == []:
+        raise InputError("it says no folds", where=str(path), remedy='Write folds = [["cat", "dog"], ["car"]], or train, val and test')
     if "folds" in lists:
         blocks = [_numbers(block, table, path) for block in _listed(lists["folds"], path)]
         every = _once([number for block in blocks for number in block], table, path)
         if not all(blocks):
             raise InputError(f"fold {blocks.index(())} has no class", where=str(path), remedy="Give each fold at least one class")
         return Folding([{"train": tuple(number for number in every if number not in block), "val": block, "test": block} for block in blocks], path.name)
-    if not lists:
-        raise InputError("it says no folds", where=str(path), remedy='Write folds = [["cat", "dog"], ["car"]], or train, val and test')
     parts = {part: _numbers(_listed(lists[part], path), table, path) for part in PARTS if part in lists}
     for part, other in (("train", "val"), ("train", "test")):
         twice = set(parts.get(part, ())) & set(parts.get(other, ()))  # type: ignore[call-overload]

@@ -76,6 +76,11 @@ class LabelledBenchmark:
         """The names of the images that show any class, sorted."""
         return sorted({name for names in self._by_class.values() for name in names})
 
+    def classes_in(self, names: Sequence[str]) -> list[str]:
+        """The names of the classes that any of these images shows."""
+        asked = set(names)
+        return [self._table[number] for number, listed in self._by_class.items() if not asked.isdisjoint(listed)]
+
     def split(self, part: Part) -> list[str]:
         """The images of a split that is called as the part, those of its classes where it lists classes; all images where no split is called as any part."""
         if not any(name in self._dataset.splits for name in PARTS):

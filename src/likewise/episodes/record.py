@@ -24,7 +24,7 @@ TrainedOn = Literal["unknown", "strict-folds", "in-domain", "other-data"]
 PROTOCOLS: Mapping[str, str] = {
     "training-free": "training-free: nothing was trained but the backbone, which saw no labels of the benchmark",
     "untrained": "untrained: random tensors where a checkpoint belongs",
-    "strict-folds": "strict folds: trained on the base classes of the same fold alone",
+    "strict-folds": "strict folds: none of the classes that are evaluated was trained on",
     "in-domain": "in-domain: trained on images of this benchmark, its test classes not left out",
     "other-data": "other data: trained on classes and images that are not in the benchmark",
     "unknown": "trained, on what was not said (`--trained-on`)",

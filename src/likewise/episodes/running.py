@@ -10,19 +10,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from likewise.episodes.benchmark import Benchmark
 from likewise.episodes.evaluation import Contender, Evaluated, Runner, Setting, check_takes, drawn
+from likewise.episodes.provenance import trained_on_of
 from likewise.episodes.record import TrainedOn, against_row, compared, head_row, own_row, page_of, record_of, rule_row
 from likewise.episodes.support import Labelling
-from likewise.episodes.tables import Block, blocks_of, page_of_table
+from likewise.episodes.switches import ABLATIONS, trained_with
+from likewise.episodes.tables import Block, blocks_of, page_of_table, repeated
 from likewise.errors import LikewiseError, UsageError
 from likewise.formats.files import json_bytes, write_atomic
 from likewise.methods.registry import available, method_class
+from likewise.task.equipping import shipped_for
+from likewise.weights import read_card
 
 Told = Callable[[str, int, int], None]  # what is evaluated, episodes done, of how many
 ALL = "all"
@@ -33,7 +37,8 @@ UNASKED = 8_000_000_000  # bytes of features that are kept without being asked f
 class Job:
     """What is common to all evaluations of a call: data, folds, the folder of the results, and where features are kept.
 
-    most: bytes of features above which none are kept, None for no limit.
+    most: bytes of features above which none are kept, None for no limit; trained_on: what checkpoints were trained on, "unknown" for
+    what each says of itself.
     """
 
     benchmark: Benchmark
@@ -46,7 +51,8 @@ class Job:
 
 
 def contenders_named(text: str, base: Contender, labelling: Labelling) -> list[Contender]:
-    """The contenders of "a,b:CHECKPOINT", or with "all" every method that takes such a support; trained ones only with a checkpoint.
+    """The contenders of "a,b:CHECKPOINT", or with "all" every method that takes such a support; trained ones only with a checkpoint, or where
+    one for the backbone comes with this program.
 
     base: what is common to all: its checkpoint is of the trained method that names none itself, its settings `METHOD.KEY` are
     of one method, others of all. Raises UsageError for unknown names, and for a checkpoint that no method or several would take.
@@ -56,7 +62,7 @@ def contenders_named(text: str, base: Contender, labelling: Labelling) -> list[C
     if not named:
         raise UsageError("no method is named", where="method", remedy="Name one of `likewise methods`, or all")
     found = [_contender(base, name, own or None, alone=len(named) == 1) for name, _, own in named]
-    if base.checkpoint is not None and sum(one.checkpoint == base.checkpoint for one in found) > 1:
+    if base.checkpoint not in (None, "random") and sum(one.checkpoint == base.checkpoint for one in found) > 1:
         raise UsageError("a checkpoint belongs to one method", where="checkpoint", remedy="Write METHOD:CHECKPOINT for each")
     labels = [one.label for one in found]
     if len(set(labels)) < len(labels):
@@ -77,7 +83,7 @@ def _takers(labelling: Labelling, base: Contender) -> list[str]:
     takers = []
     for name in available():
         found = method_class(name)
-        if found.trained and base.checkpoint is None:
+        if found.trained and not _has_checkpoint(name, base):
             continue
         try:
             check_takes(found(), labelling)
@@ -85,6 +91,15 @@ def _takers(labelling: Labelling, base: Contender) -> list[str]:
             continue
         takers.append(name)
     return takers
+
+
+def _has_checkpoint(name: str, base: Contender) -> bool:
+    """Whether there is a checkpoint for a trained method: one that comes with this program, a random one, or the one given, if it is not another's."""
+    if base.checkpoint is None:
+        return shipped_for(name, base.backbone) is not None
+    path = Path(base.checkpoint)
+    card = read_card(path) if path.is_file() else None
+    return card is None or card.method == name
 
 
 def folds_named(text: str, benchmark: Benchmark) -> list[int]:
@@ -108,7 +123,9 @@ def run_setting(job: Job, runners: Sequence[Runner], setting: Setting) -> list[d
         started = time.monotonic()
         folder = None if job.out is None else job.out / runner.contender.label / name_of(setting)
         found = {fold: _run_fold(job, runner, replace(setting, fold=fold), folder) for fold in job.folds}
-        record = record_of(runner, job.benchmark, setting, found, time.monotonic() - started, job.trained_on)
+        record = record_of(runner, job.benchmark, setting, found, time.monotonic() - started, _trained_on(job, runner, setting))
+        if runner.card is not None:
+            record["checkpoint"] = asdict(runner.card)
         if first:
             record["against"] = {"method": runners[0].contender.label, "scores": compared(setting, found, first)}
         first = first or found
@@ -117,6 +134,13 @@ def run_setting(job: Job, runners: Sequence[Runner], setting: Setting) -> list[d
             write_atomic(folder / "record.json", json_bytes(record))
             write_atomic(folder / "page.md", page_of(record).encode())
     return records
+
+
+def _trained_on(job: Job, runner: Runner, setting: Setting) -> TrainedOn:
+    """What the user says, else what the checkpoint does."""
+    if job.trained_on != "unknown" or runner.card is None:
+        return job.trained_on
+    return trained_on_of(runner.card.trained_on, job.benchmark, setting.part, job.folds)
 
 
 def _run_fold(job: Job, runner: Runner, setting: Setting, folder: Path | None) -> Evaluated:
@@ -144,10 +168,15 @@ def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: s
 
     blocks = blocks_of(table, base, check)
     runners = [Runner(contender, job.features, job.most) for contender in contenders]
+    trained = {runner.contender.label: trained_with(runner.contender.checkpoint) for runner in runners if runner.method.trained}
     filled: list[tuple[Block, list[dict[str, Any]]]] = []
     for block in blocks:
-        able = [] if block.obstacle else [runner for runner in runners if _takes(runner, block.setting)]
-        filled.append((block, run_setting(job, able, block.setting)))
+        repeats = {each.contender.label: repeated(block, each.method.name, trained.get(each.contender.label)) for each in runners}
+        able = [runner for runner in runners if not block.obstacle and _takes(runner, block.setting)]
+        if table in ABLATIONS:  # a checkpoint stands beside the rows that were trained alike
+            able = [runner for runner in able if not runner.method.trained or repeats[runner.contender.label]]
+        records = run_setting(job, able, block.setting)
+        filled.append((block, [{**record, "repeats": repeats[record["label"]]} for record in records]))
     page = page_of_table(table, job.benchmark, filled)
     if job.out is not None:
         write_atomic(job.out / f"table-{table}.md", page.encode())

@@ -10,6 +10,7 @@ from likewise.episodes.benchmark import Benchmark
 from likewise.episodes.evaluation import Setting
 from likewise.episodes.published import Published, protocol, rows_of, source
 from likewise.episodes.record import PROTOCOLS, head_row, own_row, published_row, rule_row
+from likewise.episodes.switches import need_of
 from likewise.errors import InputError
 
 
@@ -32,7 +33,8 @@ def blocks_of(table: str, base: Setting, check: Callable[[Setting], object]) -> 
     """The settings of a table, each tried on the data by `check`, which raises InputError or UsageError for what it cannot carry."""
     found: dict[tuple[Any, ...], list[Published]] = {}
     for row in rows_of(table):
-        found.setdefault(row.asked, []).append(row)
+        frame, labelling, way, shot = row.asked
+        found.setdefault((frame, "mask" if need_of(row).true_support else labelling, way, shot), []).append(row)
     blocks = []
     for (frame, labelling, way, shot), rows in found.items():
         setting = replace(base, frame=frame, labelling=labelling, way=way, shot=shot)
@@ -40,8 +42,14 @@ def blocks_of(table: str, base: Setting, check: Callable[[Setting], object]) -> 
     return blocks
 
 
+def repeated(block: Block, method: str, trained: Mapping[str, Any] | None) -> list[str]:
+    """The rows of a block, by their titles, that a method with a checkpoint trained with these switches repeats."""
+    found = [(row, need_of(row)) for row in block.rows]
+    return [row.title for row, need in found if need.method == method and need.met_by(trained)]
+
+
 def page_of_table(table: str, benchmark: Benchmark, blocks: Sequence[tuple[Block, Sequence[Mapping[str, Any]]]]) -> str:
-    """The table in Markdown: by setting the rows of the paper, then those of records made here."""
+    """The table in Markdown: by setting the rows of the paper, those of records made here, and which of the former are repeated, or what they need."""
     lines = [f"# Table {table}, repeated on {benchmark.name}", ""]
     if any(row.benchmark != benchmark.name for block, _ in blocks for row in block.rows):
         lines += [f'**Other data.** Rows marked "here" are of {benchmark.name}, not of the paper\'s benchmarks: compare orders, not figures.', ""]
@@ -50,9 +58,21 @@ def page_of_table(table: str, benchmark: Benchmark, blocks: Sequence[tuple[Block
         if block.obstacle:
             lines += [f"Not repeated: {block.obstacle}.", ""]
         lines += [head_row(), rule_row(), *(published_row(row) for row in block.rows), *(own_row(record) for record in records), ""]
+        lines += [] if block.obstacle else [*_repetitions(block, records), ""]
     used = dict.fromkeys(record["protocol"] for _, records in blocks for record in records)
     lines += [f"- Published: {protocol()}. {source()}.", *(f"- Here, {PROTOCOLS[name]}." for name in used)]
     return "\n".join(lines) + "\n"
+
+
+def _repetitions(block: Block, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each row of the paper the record that repeats it, or what it needs."""
+    lines: dict[str, list[str]] = {}
+    for row in block.rows:
+        labels = [record["label"] for record in records if row.title in record.get("repeats", ())]
+        told = [f"repeated by {label}" for label in labels] or [f"not repeated: {need_of(row).told}"]
+        for line in told:
+            lines.setdefault(line, []).append(row.title)
+    return [f"- {'; '.join(dict.fromkeys(titles))}: {line}" for line, titles in lines.items()]
 
 
 def _obstacle(setting: Setting, check: Callable[[Setting], object]) -> str:

@@ -62,6 +62,10 @@ class ViewsBenchmark:
             raise InputError(f"split {part!r} has no picture", where=self.name, remedy="Name pictures in the split of dataset.json")
         return ImageList({self._numbers[name]: [f"{name}{MARK}{view}" for view in range(self._views)] for name in names if name in self._numbers})
 
+    def classes_in(self, names: Sequence[str]) -> list[str]:
+        """The names of the classes that the pictures of these views show, where those have any."""
+        return self._pictures.classes_in([_parted(name)[0] for name in names])
+
     def source(self, name: str) -> ImageSource:
         """The pixels of a view; of view 0 the path of the picture."""
         picture, view = _parted(name)

@@ -3,8 +3,9 @@
 from likewise import methods
 methods.available()            every name with its line and paper
 methods.method_class("ridge")  the class behind a name
+methods.register(MyMethod)     a method of your own, until Python ends
 """
 
-from likewise.methods.registry import Listed, available, method_class
+from likewise.methods.registry import Listed, available, method_class, register
 
-__all__ = ["Listed", "available", "method_class"]
+__all__ = ["Listed", "available", "method_class", "register"]

@@ -10,6 +10,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
@@ -148,6 +149,17 @@ class Method(ABC):
         """The tensors of a published checkpoint under the names that `equipped` reads; WeightsError where they are of another method."""
         del official
         raise UsageError(f"the method {cls.name!r} has no published checkpoints", where="convert", remedy="Name the method that the file belongs to")
+
+    @classmethod
+    def published(cls, official: Mapping[str, Tensor]) -> tuple[dict[str, Any], str]:
+        """The settings that a published checkpoint must be used with, and the name of its backbone, "" where it does not tell."""
+        del official
+        return {}, ""
+
+    @classmethod
+    def shipped(cls) -> Sequence[Path]:
+        """Checkpoints that come with the method's package, each with a card that names its backbone."""
+        return ()
 
     @classmethod
     def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from likewise.errors import OutputError, WeightsError
 from likewise.methods.registry import method_class
-from likewise.weights import read_lightning, write_checkpoint
+from likewise.weights import Card, read_lightning, write_checkpoint
 from likewise.weights.cache import sha256_of
 
 
@@ -25,13 +25,14 @@ def convert_checkpoint(method: str, source: Path, out: Path, *, base: Path | Non
         raise OutputError(f"{out.name} does not end in .safetensors", where=str(out), remedy=f"Call it {out.stem}.safetensors")
     if out.exists() and not overwrite:
         raise OutputError("the file is already there", where=str(out), remedy="Choose another name, or overwrite it by --force")
-    published = read_lightning(source)
-    facts = {"method": method, "source": source.name, "source_sha256": sha256_of(source)}
+    official = read_lightning(source)
+    origin = {"source": source.name, "source_sha256": sha256_of(source)}
     if base is not None:
-        published = onto(read_lightning(base), published, str(source))
-        facts |= {"base": base.name, "base_sha256": sha256_of(base)}
-    tensors = kind.converted(published)
-    write_checkpoint(tensors, out, facts)
+        official = onto(read_lightning(base), official, str(source))
+        origin |= {"base": base.name, "base_sha256": sha256_of(base)}
+    tensors = kind.converted(official)
+    settings, backbone = kind.published(official)
+    write_checkpoint(tensors, out, Card(method, settings, {"name": backbone} if backbone else {}, origin=origin))
     return len(tensors)
 
 

@@ -1,11 +1,14 @@
-"""Every method by name: a table to read from top to bottom. Methods of others join by the entry point group "likewise.methods"."""
+"""Every method by name: a table to read from top to bottom.
+
+Methods of others join by the entry point group "likewise.methods" of an installed package, or by `register` for as long as Python runs.
+"""
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from likewise.errors import LikewiseError, UsageError, close_match
 
@@ -49,25 +52,70 @@ TABLE = (
 )
 
 
+_REGISTERED: dict[str, tuple[Listed, type[Method]]] = {}
+
+
 def available() -> dict[str, Listed]:
-    """Every method by name, ours first, then those of installed packages. LikewiseError if a name is claimed twice."""
+    """Every method by name, ours first, then those of installed packages, then registered ones. LikewiseError if a name is claimed twice."""
     found: dict[str, Listed] = {}
     others = (
         Listed(point.name, point.value, "", f"package {point.dist.name if point.dist else point.value}") for point in entry_points(group="likewise.methods")
     )
-    for row in (*TABLE, *others):
-        if row.name in found:
+    for row in (*TABLE, *others, *(row for row, _ in _REGISTERED.values())):
+        if row.name in found and row.place != found[row.name].place:
             raise LikewiseError(
                 f"two methods are called {row.name!r}", where=f"{found[row.name].place} and {row.place}", remedy="Uninstall or rename one of them"
             )
-        found[row.name] = row
+        found.setdefault(row.name, row)
     return found
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method; UsageError with the closest match for an unknown name."""
+    """The class of a method.
+
+    Raises UsageError with the closest match for an unknown name, and for the method of a package that cannot be imported, is no
+    `Method`, or is called otherwise there.
+    """
+    if name in _REGISTERED:
+        return _REGISTERED[name][1]
     rows = available()
     if name not in rows:
         raise UsageError(f"there is no method {name!r}", where="method", remedy=close_match(name, rows))
     module, _, attribute = rows[name].place.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    if rows[name] in TABLE:
+        return getattr(importlib.import_module(module), attribute)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the method {name!r} cannot be loaded ({error})", where=f"{rows[name].place}, {rows[name].paper}", remedy="Mend or uninstall the package"
+        ) from error
+    return _checked(found, name)
+
+
+def register(kind: type[Method], line: str = "", paper: str = "") -> type[Method]:
+    """Make a method known by its name until Python ends; the class itself.
+
+    line: what it does; paper: what is behind it. A class from the same place may be registered again, as notebooks do. Raises UsageError for
+    what is no `Method` with a name, and for a name that another method has.
+    """
+    _checked(kind, getattr(kind, "name", ""))
+    row = Listed(kind.name, f"{kind.__module__}:{kind.__qualname__}", line, paper or "registered in Python")
+    other = available().get(kind.name)
+    if other is not None and other.place != row.place:
+        raise UsageError(f"there is already a method {kind.name!r}", where=f"{row.place} and {other.place}", remedy="Give yours another name")
+    _REGISTERED[kind.name] = row, kind
+    return kind
+
+
+def _checked(kind: Any, name: str) -> type[Method]:
+    """A class of another package, looked at before it is used."""
+    from likewise.methods.base import Method
+
+    where = f"{getattr(kind, '__module__', '')}:{getattr(kind, '__qualname__', repr(kind))}"
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        raise UsageError("this is no method", where=where, remedy="Derive a class from likewise.methods.base.Method")
+    own = getattr(kind, "name", None)
+    if not own or own != name:
+        raise UsageError(f"the method is called {own!r} in its class and {name!r} where it is listed", where=where, remedy="Give both the same name")
+    return kind

@@ -22,9 +22,10 @@ from likewise.data.images import MAX_PIXELS, ImageSource
 from likewise.errors import InputError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Query, to_device
 from likewise.task import storage
+from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
-from likewise.task.learning import Kept, Place, Progress, as_support, check_fit, equip, equipped_again, extract, learn_memory, make_method, open_provider
+from likewise.task.learning import Kept, Place, Progress, as_support, check_fit, extract, learn_memory, open_provider
 from likewise.task.thumbnails import Thumbnail
 
 
@@ -49,21 +50,22 @@ def learn(
 
     source: a `Support` or the path of examples in any format that `likewise.formats` reads; method: a name of
     `likewise methods`; backbone: a name of `likewise weights list` or "auto"; checkpoint: a file of the method's own trained
-    weights, for methods that have any ("random": untrained); preset: "fast", "default" or "best";
+    weights, for methods that have any ("random": untrained), which brings its settings and its backbone; preset: "fast", "default" or "best";
     unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;
-    settings: single settings of the method, over the preset's; progress: called with (stage, done, of).
+    settings: single settings of the method, over the checkpoint's and the preset's; progress: called with (stage, done, of).
     Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
     """
-    chosen, role = equip(make_method(method, preset, settings), checkpoint)
+    ready = equip(method, preset, settings, checkpoint, backbone)
     support = as_support(source, format, split, unlabelled)
-    check_fit(chosen, support)
-    chosen = chosen.settled(support)
+    check_fit(ready.method, support)
+    chosen = ready.method.settled(support)
     place = Place(device, engine, precision)
-    provider = open_provider(backbone, place, chosen)
+    provider = open_provider(ready.backbone, place, chosen)
+    ready.check(provider.backbone)
     chosen = chosen.mounted(provider.backbone)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
     memory = learn_memory(chosen, support, kept)
-    weights = {"backbone": {"name": provider.backbone.name, "sha256": provider.backbone.sha256}, **role}
+    weights = {"backbone": {"name": provider.backbone.name, "sha256": provider.backbone.sha256}, **ready.weights}
     return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
 
 

@@ -13,7 +13,7 @@ import torch
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.data.example import Unlabelled
-from likewise.errors import InputError, UsageError, WeightsError
+from likewise.errors import InputError, UsageError
 from likewise.methods.base import Memory, Method, Preset, to_device
 from likewise.methods.prompts import PATCH_KINDS
 from likewise.methods.registry import method_class
@@ -61,44 +61,6 @@ def make_method(name: str, preset: Preset, settings: Mapping[str, Any]) -> Metho
         raise UsageError(f"there is no preset {preset!r}", where="preset", remedy=f"Use one of {', '.join(PRESETS)}")
     found = method_class(name)
     return found(found.Settings.preset(preset).changed(**settings))
-
-
-def equip(method: Method, checkpoint: str | Path | None) -> tuple[Method, dict[str, dict[str, str]]]:
-    """The method with its checkpoint, and what the manifest says of it: {"checkpoint": {"name", "sha256"}}, {} for none.
-
-    checkpoint: a safetensors file, a folder that `save_pretrained` wrote, "random" for untrained tensors, or None. Raises
-    UsageError for a method without checkpoints, WeightsError where one is needed and not there or of another method.
-    """
-    if not method.trained:
-        return (method, {}) if checkpoint is None else (method.equipped({}), {})  # which says that there is nothing to load
-    if checkpoint is None:
-        raise WeightsError(
-            f"the method {method.name!r} needs trained weights",
-            where="checkpoint",
-            remedy=f"Give a file (`likewise weights convert {method.name}` makes one of a published checkpoint), or 'random' to try it untrained",
-        )
-    if str(checkpoint) == "random":
-        return method.equipped(None), {"checkpoint": {"name": "random", "sha256": ""}}
-    from likewise import weights
-
-    path = Path(checkpoint) / "model.safetensors" if Path(checkpoint).is_dir() else Path(checkpoint)
-    tensors, digest = weights.read_checkpoint(path)
-    if not method.keeps_checkpoint:
-        weights.note_checkpoint(path, digest)
-    return method.equipped(tensors), {"checkpoint": {"name": path.name, "sha256": digest}}
-
-
-def equipped_again(method: Method, roles: Mapping[str, Mapping[str, str]]) -> Method:
-    """The method of a loaded task with its checkpoint, where that is not in the task's memory; WeightsError where it is not found."""
-    if not method.trained or method.keeps_checkpoint:
-        return method
-    facts = roles["checkpoint"]
-    if facts["name"] == "random":
-        return method.equipped(None)
-    from likewise import weights
-
-    tensors, _ = weights.read_checkpoint(weights.find_checkpoint(facts["name"], facts["sha256"]))
-    return method.equipped(tensors)
 
 
 def check_fit(method: Method, support: Support) -> None:

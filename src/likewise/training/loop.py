@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,9 @@ from torch import nn
 
 import likewise
 from likewise import weights
-from likewise.backbones.provider import FeatureProvider
 from likewise.errors import InputError, OutputError
 from likewise.formats.files import json_bytes, write_atomic
+from likewise.methods.base import Method
 from likewise.methods.trainable import Trainable
 from likewise.training.curves import curves
 from likewise.training.machine import launched, share_gradients, summed
@@ -103,7 +103,7 @@ class _Run:
         self.parameters: list[nn.Parameter] = list(self.trainable.parameters())
         self.optimiser = make_optimiser(recipe.optimiser, self.parameters)
         self.first = fabric.global_rank == 0
-        self.facts = _facts(recipe, self.ready.provider)
+        self.facts = _facts(recipe, self.ready)
         state = read_state(out, self.facts)
         self.done, self.best = (0, None) if state is None else (state.episodes, state.best)
         if state is not None:
@@ -205,14 +205,31 @@ class _Run:
     def _write(self, name: str) -> None:
         """The trained tensors as a checkpoint that `--checkpoint` takes."""
         if self.first:
-            facts = {"method": self.recipe.method.name, "episodes": str(self.done), "recipe": self.facts["recipe"], "backbone": self.facts["backbone"]}
             tensors = {key: tensor.detach().cpu() for key, tensor in self.trainable.checkpoint().items()}
-            text = json.dumps(facts, sort_keys=True)  # one entry: safetensors writes several in any order, and the same run shall give the same bytes
-            weights.write_checkpoint(tensors, self.out / name, {"training": text})
+            weights.write_checkpoint(tensors, self.out / name, self._card())
+
+    def _card(self) -> weights.Card:
+        backbone = {"name": self.ready.provider.backbone.name, "sha256": self.ready.provider.backbone.sha256}
+        origin = {"episodes": self.done, "recipe": self.facts["recipe"], "likewise": self.facts["likewise"]}
+        return weights.Card(self.recipe.method.name, _settings(self.trainable.method()), backbone, self.ready.draws.told(), origin)
 
 
-def _facts(recipe: Recipe, provider: FeatureProvider) -> dict[str, Any]:
-    """What must be the same for a run to go on: the recipe, the weights of the backbone and the versions that make the numbers."""
-    content = recipe.model_dump(mode="json", exclude=_APART)
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return {"recipe": digest, "backbone": provider.backbone.sha256, "likewise": likewise.__version__, "torch": torch.__version__}
+def _settings(method: Method | None) -> dict[str, Any]:
+    """The settings of a method that differ from its defaults."""
+    if method is None:
+        return {}
+    defaults = asdict(method.Settings())
+    return {name: value for name, value in asdict(method.settings).items() if value != defaults[name]}
+
+
+def _facts(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
+    """What must be the same for a run to go on: the recipe, its images, the weights of the backbone and the versions that make the numbers."""
+    content, images = recipe.model_dump(mode="json", exclude=_APART), [names for _, names in ready.draws.names()]
+    recipe_digest, image_digest = (hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest() for each in (content, images))
+    return {
+        "recipe": recipe_digest,
+        "images": image_digest,
+        "backbone": ready.provider.backbone.sha256,
+        "likewise": likewise.__version__,
+        "torch": torch.__version__,
+    }

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from likewise import weights
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
 from likewise.episodes.evaluation import check_takes
 from likewise.episodes.opening import open_benchmark
-from likewise.errors import UsageError
+from likewise.errors import UsageError, WeightsError
 from likewise.methods.registry import method_class
 from likewise.methods.trainable import Trainable
 from likewise.training.recipe import BackboneSection, Recipe
@@ -39,7 +40,7 @@ class Prepared:
 def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
     """All that a recipe names; the backbone runs on `device`. Raises UsageError, InputError or WeightsError for what is not there or does not fit."""
     provider = _provider(recipe.backbone, device)
-    start = None if recipe.method.start is None else weights.read_checkpoint(Path(recipe.method.start))[0]
+    start = None if recipe.method.start is None else _start(Path(recipe.method.start), recipe.method.name, provider)
     trainable = method_class(recipe.method.name).trainable(provider.backbone.config, recipe.method.settings, seed=recipe.seed, start=start)
     benchmarks = {name: open_benchmark(text) for name, text in recipe.data.items()}
     draws = Draws(recipe, benchmarks)
@@ -58,6 +59,19 @@ def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
     if recipe.backbone.features == "cache":
         _tell(watcher, recipe, draws, provider, trainable.wants())
     return Prepared(trainable, provider, draws, EpisodeFeatures(provider, trainable.wants()), validation, every, metric)
+
+
+def _start(path: Path, method: str, provider: FeatureProvider) -> dict[str, Tensor]:
+    """The tensors to begin from; WeightsError where they are of another method or backbone."""
+    tensors, _ = weights.read_checkpoint(path)
+    card = weights.read_card(path)
+    if card is not None and card.method != method:
+        raise WeightsError(f"it is a checkpoint of the method {card.method!r}", where=str(path), remedy="Begin from one of the method that is trained")
+    if card is not None and card.backbone.get("sha256", provider.backbone.sha256) != provider.backbone.sha256:
+        raise WeightsError(
+            f"it was trained on the backbone {card.backbone.get('name')!r}, not on {provider.backbone.name!r}", where=str(path), remedy="Take that backbone"
+        )
+    return tensors
 
 
 def cache_of(section: BackboneSection) -> Path | None:

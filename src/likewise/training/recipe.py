@@ -50,7 +50,8 @@ class SourceSection(_Section):
     """Where episodes are drawn.
 
     share: how often, relative to the other sources; masks: the percentage of images, in the order of their names, whose
-    masks may be used, the others giving image-level labels alone; only_masked: leave the others out.
+    masks may be used, the others giving image-level labels alone; only_masked: leave the others out; only: a text file of the
+    names of images to take, one a line, all others are left out.
     """
 
     data: str
@@ -58,6 +59,7 @@ class SourceSection(_Section):
     share: Annotated[float, Field(gt=0)] = 1.0
     masks: Annotated[float, Field(ge=0, le=100)] = 100.0
     only_masked: bool = False
+    only: str | None = None
 
 
 class OptimiserSection(_Section):

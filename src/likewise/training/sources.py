@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,9 @@ from likewise.episodes.benchmark import Benchmark, Episodes, episodes_of
 from likewise.episodes.items import VOID
 from likewise.episodes.lists import ImageList
 from likewise.episodes.sampling import Episode
+from likewise.episodes.views import MARK, ViewsBenchmark
 from likewise.errors import InputError
+from likewise.formats.files import read_bytes
 from likewise.methods.trainable import TrainingEpisode
 from likewise.training.recipe import Recipe, SourceSection
 
@@ -34,7 +38,8 @@ class Drawn:
 
 @dataclass(frozen=True)
 class _Source:
-    share: float
+    section: SourceSection
+    fold: int
     benchmark: Benchmark
     episodes: Episodes
     masked: Masked
@@ -50,7 +55,7 @@ class Draws:
         """
         self.seed = recipe.seed
         self._sources = [_source(section, benchmarks[section.data], recipe, place) for place, section in enumerate(recipe.source)]
-        shares = np.cumsum([source.share for source in self._sources])
+        shares = np.cumsum([source.section.share for source in self._sources])
         self._bounds = shares / shares[-1]
 
     def __getitem__(self, index: int) -> Drawn:
@@ -63,14 +68,30 @@ class Draws:
         """The images of every source."""
         return [(source.benchmark, _names(source.episodes.images)) for source in self._sources]
 
+    def told(self) -> list[dict[str, Any]]:
+        """Each source in words and numbers, for the card of a checkpoint; of views, whose classes are single pictures, those of the pictures."""
+        return [_told(source) for source in self._sources]
+
 
 def _source(section: SourceSection, benchmark: Benchmark, recipe: Recipe, place: int) -> _Source:
-    episodes = episodes_of(benchmark, section.part, fold_of(recipe, benchmark), count=recipe.episodes, seed=recipe.seed + 1 + place)
+    fold, seed = fold_of(recipe, benchmark), recipe.seed + 1 + place
+    if section.only is None:
+        episodes = episodes_of(benchmark, section.part, fold, count=recipe.episodes, seed=seed)
+    else:
+        images = benchmark.images(section.part, fold)
+        images = _only(images, _listed(Path(section.only), benchmark, _names(images)), f"source.{place}", "List more images in the file of `only`")
+        episodes = Episodes(images, section.part, (1,), recipe.episodes, seed)
     masked = first_percent(_names(episodes.images), section.masks)
     if section.only_masked:
-        where = f"source.{place}"
-        episodes = replace(episodes, images=_only(episodes.images, masked, where))
-    return _Source(section.share, benchmark, episodes, masked)
+        episodes = replace(episodes, images=_only(episodes.images, masked, f"source.{place}", "Raise masks, or leave out only_masked"))
+    return _Source(section, fold, benchmark, episodes, masked)
+
+
+def _told(source: _Source) -> dict[str, Any]:
+    names, images = source.benchmark.class_names, source.episodes.images
+    classes = source.benchmark.classes_in(_names(images)) if isinstance(source.benchmark, ViewsBenchmark) else [names[number] for number in images.by_class]
+    facts = {"benchmark": source.benchmark.name, "part": source.section.part, "fold": source.fold, "classes": classes}
+    return facts | {"images": len(_names(images)), "share": source.section.share, "masks": source.section.masks}
 
 
 def fold_of(recipe: Recipe, benchmark: Benchmark) -> int:
@@ -92,13 +113,21 @@ def _names(images: ImageList) -> list[str]:
     return sorted({name for names in images.by_class.values() for name in names})
 
 
-def _only(images: ImageList, masked: Masked, where: str) -> ImageList:
-    """The classes that have at least two of the masked images, and these."""
-    kept = {number: [name for name in names if name in masked] for number, names in images.by_class.items()}
+def _listed(path: Path, benchmark: Benchmark, names: Sequence[str]) -> frozenset[str]:
+    """The images of a text file, a name a line, empty lines and those that begin with # left out; of views, the views of the pictures named."""
+    lines = (line.strip() for line in read_bytes(path).decode("utf-8-sig", "replace").splitlines())
+    listed = frozenset(line for line in lines if line and not line.startswith("#"))
+    views = isinstance(benchmark, ViewsBenchmark)
+    return frozenset(name for name in names if (name.rpartition(MARK)[0] if views else name) in listed)
+
+
+def _only(images: ImageList, chosen: frozenset[str], where: str, remedy: str) -> ImageList:
+    """The classes that have at least two of the chosen images, and these."""
+    kept = {number: [name for name in names if name in chosen] for number, names in images.by_class.items()}
     kept = {number: names for number, names in kept.items() if len(set(names)) > 1}
     if not kept:
-        raise InputError("no class has two images with masks", where=where, remedy="Raise masks, or leave out only_masked")
-    return ImageList(kept, [(name, number) for name, number in images.queries if name in masked and number in kept])
+        raise InputError("no class has two of the images asked for", where=where, remedy=remedy)
+    return ImageList(kept, [(name, number) for name, number in images.queries if name in chosen and number in kept])
 
 
 class EpisodeFeatures:

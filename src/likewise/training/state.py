@@ -50,7 +50,7 @@ def save_state(folder: Path, state: State, trained: Mapping[str, Tensor], optimi
     name = f"state-{state.episodes}.safetensors"
     tensors = {f"weights.{key}": tensor for key, tensor in trained.items()}
     tensors |= {f"optimiser.{key}": tensor for key, tensor in optimiser_tensors(optimiser).items()}
-    weights.write_checkpoint({key: tensor.detach().cpu() for key, tensor in tensors.items()}, folder / name, {"format": str(FORMAT)})
+    weights.write_checkpoint({key: tensor.detach().cpu() for key, tensor in tensors.items()}, folder / name)
     content = {"format": FORMAT, **asdict(state), "file": name, "sha256": sha256_of(folder / name)}
     write_atomic(folder / FILE, json_bytes(content))
     for old in folder.glob("state-*.safetensors"):

@@ -5,16 +5,12 @@ from __future__ import annotations
 import torch
 
 from likewise.backbones.provider import FeatureProvider
-from likewise.data import Prediction
+from likewise.episodes.answering import answered, present_in
 from likewise.episodes.benchmark import Benchmark, Episodes, episodes_of
 from likewise.episodes.items import VOID, relative_labels
 from likewise.episodes.meters import FscsMeter
-from likewise.episodes.sampling import Episode
-from likewise.episodes.support import Labelling, support_of
-from likewise.functional.calibration import PRESENT_FROM
-from likewise.methods.base import Method, Query
-from likewise.task.finish import finish
-from likewise.task.learning import extract, learn_memory
+from likewise.episodes.support import Labelling
+from likewise.methods.base import Method
 from likewise.training.recipe import Recipe
 from likewise.training.sources import fold_of
 
@@ -37,28 +33,15 @@ class Validation:
         meter = FscsMeter(list(self.episodes.images.by_class)).to(device)  # sums its counts over processes when asked
         for index in range(rank, len(self.episodes), world):
             episode = self.episodes[index]
-            answer = self._answer(method, episode)
+            answer = answered(method, self.provider, self.benchmark, episode, self.labelling)
             labels = self.benchmark.labels(episode.query)
             truth, void = relative_labels(labels, episode.classes), labels == VOID
-            present = [answer.present.get(name, 1.0) >= PRESENT_FROM for name in answer.classes.names.values()]
             meter.update(
                 torch.from_numpy(answer.labels.copy()),
                 torch.from_numpy(truth),
                 torch.from_numpy(void),
                 torch.tensor(episode.classes),
-                torch.tensor(present),
+                torch.tensor(present_in(answer)),
                 torch.tensor([bool((truth == place).any()) for place in range(1, len(episode.classes) + 1)]),
             )
         return {name: float(value) for name, value in meter.compute().items()}
-
-    def _answer(self, method: Method, episode: Episode) -> Prediction:
-        """What the method says of the query of an episode."""
-        support = support_of(episode, self.benchmark, self.labelling)
-        settled = method.settled(support)
-        kept, _ = extract(self.provider, settled, support, None, thumbnails=False)
-        memory = learn_memory(settled, support, kept)
-        prepared = self.provider.prepare(self.benchmark.source(episode.query), settled.wants(memory))
-        features = {spec: self.provider.extract([prepared], spec) for spec in settled.wants(memory)}
-        with torch.inference_mode():
-            (raw,) = settled.predict([Query(prepared.size)], features, memory)
-        return finish(raw, prepared.size, classes=support.classes, targets={}, image=None)

@@ -7,7 +7,7 @@ What is missing is fetched, checked and converted first; `fetch`, `locate` and `
 """
 
 from likewise.weights.cache import cache_folder, offline
-from likewise.weights.checkpoints import find_checkpoint, note_checkpoint, read_checkpoint, read_lightning, write_checkpoint
+from likewise.weights.checkpoints import Card, find_checkpoint, note_checkpoint, read_card, read_checkpoint, read_lightning, write_checkpoint
 from likewise.weights.choice import resolve, set_default
 from likewise.weights.fetching import fetch, locate, record_of
 from likewise.weights.loading import LoadedWeights, load
@@ -15,6 +15,7 @@ from likewise.weights.overview import survey
 from likewise.weights.registry import Entry, Place, entries, entry
 
 __all__ = [
+    "Card",
     "Entry",
     "LoadedWeights",
     "Place",
@@ -27,6 +28,7 @@ __all__ = [
     "locate",
     "note_checkpoint",
     "offline",
+    "read_card",
     "read_checkpoint",
     "read_lightning",
     "record_of",

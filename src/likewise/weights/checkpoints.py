@@ -1,4 +1,4 @@
-"""Checkpoints of methods: read with their hash, and converted from what authors publish.
+"""Checkpoints of methods: read with their hash, with a card of what they are, and converted from what authors publish.
 
 Training frameworks write pickles that hold more than tensors: settings, callbacks, states of optimisers, as objects of
 classes that need not be installed here. `read_lightning` opens them without running anything: tensors, numbers, texts
@@ -8,10 +8,12 @@ and containers become what they are, every other object becomes an empty stand-i
 from __future__ import annotations
 
 import contextlib
+import json
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -38,6 +40,44 @@ _ELEMENTS = {  # storage class of a pickle -> dtype
     "BoolStorage": "bool",
 }
 _FETCH = "Fetch it again; a checkpoint is a zip archive as torch writes it, or a safetensors file"
+CARD = "likewise"  # the entry of a safetensors header; one alone: several are written in any order, and the same run shall give the same bytes
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself, in the header of its file.
+
+    method: whose it is; settings: those that it must be used with, where they differ from the defaults; backbone: {"name",
+    "sha256"} of the one that it was trained on, {} where that is not known; trained_on: each source of episodes with its "benchmark",
+    "part", "fold" and "classes"; origin: where it is from, in words and numbers.
+    """
+
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    backbone: Mapping[str, str] = field(default_factory=dict)
+    trained_on: Sequence[Mapping[str, Any]] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_card(path: Path) -> Card | None:
+    """The card of a checkpoint; None for one without, as of another program. WeightsError for one that cannot be understood."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as archive:
+            text = (archive.metadata() or {}).get(CARD)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"it is not a safetensors file: {error}", where=str(path), remedy="Fetch it again") from error
+    if text is None:
+        return None
+    kinds = {"method": str, "settings": dict, "backbone": dict, "trained_on": list, "origin": dict}
+    try:
+        content = json.loads(text)
+        if not all(isinstance(content[name], kind) for name, kind in kinds.items()):
+            raise ValueError("a part is of another kind")
+        return Card(*(content[name] for name in kinds))
+    except (ValueError, TypeError, KeyError) as error:
+        raise WeightsError(f"what it says of itself cannot be read ({error})", where=str(path), remedy="Update this program, or fetch it again") from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -73,12 +113,13 @@ def _note(digest: str) -> Path:
     return cache_folder() / "checkpoints" / f"{digest}.json"
 
 
-def write_checkpoint(tensors: Mapping[str, Tensor], out: Path, facts: Mapping[str, str]) -> None:
-    """Write tensors as a safetensors file, with texts in its header; an existing file is replaced at the end, or not at all."""
+def write_checkpoint(tensors: Mapping[str, Tensor], out: Path, card: Card | None = None) -> None:
+    """Write tensors as a safetensors file, a card in its header; an existing file is replaced at the end, or not at all."""
     from safetensors.torch import save_file
 
+    header = None if card is None else {CARD: json.dumps(asdict(card), sort_keys=True)}
     with replacing(out) as draft:
-        save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, draft, metadata=dict(facts))
+        save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, draft, metadata=header)
 
 
 def read_lightning(path: Path) -> dict[str, Tensor]:

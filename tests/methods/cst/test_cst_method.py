@@ -73,6 +73,15 @@ def test_tags_become_pseudo_masks_and_tags_of_absence_no_pair():
     assert not torch.equal(masked.memory.tensors["hidden.0"], pseudo.memory.tensors["hidden.0"])
 
 
+def test_the_pseudo_mask_of_tags_is_made_as_the_settings_say():
+    found = {pseudo: learned(tagged(0, red=True, green=True), pseudo=pseudo).memory.tensors["hidden.0"] for pseudo in ("attention", "tokens", "walk")}
+    assert not torch.equal(found["attention"], found["walk"])
+    assert not torch.equal(found["tokens"], found["walk"])
+    assert 0 < found["walk"][0].float().mean() < 1
+    with pytest.raises(UsageError, match="walk"):
+        learned(tagged(0, red=True, green=True), pseudo="run")
+
+
 def test_masks_and_tags_may_be_mixed():
     mixed = learned(example(0, (1,)), tagged(1, red=True, green=True)).memory.tensors["hidden.0"]
     assert torch.equal(mixed[0], learned(example(0, (1,))).memory.tensors["hidden.0"][0])

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from likewise.backbones.features import ImageFeatures
+from likewise.backbones.registry import ARCHITECTURES
+from likewise.errors import UsageError
+from likewise.functional.resize import resize_nearest
 from likewise.methods.cst.enhancer import new_enhancer
 from likewise.methods.cst.method import Cst
 from likewise.methods.cst.model import untrained
@@ -111,3 +114,26 @@ def test_an_enhancer_makes_the_pseudo_masks_stays_frozen_and_is_in_the_checkpoin
     assert not torch.isclose(task.episode_loss(episode(), torch.Generator())["loss"], plain)
     equipped = Cst().equipped(task.checkpoint())
     assert equipped._checkpoint["enhancer.layers.0.weight"].shape[1] == HEADS
+
+
+def test_pseudo_masks_of_a_walk_ask_the_support_nothing():
+    walk, generator = training(supervision="pseudo", pseudo="walk"), torch.Generator()
+    shown, other = episode(), episode()
+    other = TrainingEpisode(other.query, image(7, (5, 7), (slice(1, 5), slice(0, 2)))[0], present=True)
+    assert torch.equal(walk._query_mask(shown), walk._query_mask(other))
+    plain = training(supervision="pseudo").episode_loss(shown, generator)["loss"].detach()
+    assert float(walk.episode_loss(shown, generator)["loss"].detach()) != float(plain)
+    middle, mask = image(3, (8, 9), (slice(2, 6), slice(3, 7)))
+    found = walk._query_mask(TrainingEpisode(middle, shown.support, present=True))
+    truth = resize_nearest(mask, (24, 24)) == 1
+    assert (found & truth).sum() / (found | truth).sum() > 0.6
+    assert walk.method().settings.pseudo == "walk"
+
+
+def test_a_mask_enhancer_goes_with_attention_alone():
+    enhancer = {f"enhancer.{name}": tensor for name, tensor in new_enhancer(6).state_dict().items()}
+    backbone = ARCHITECTURES["dino-small-8"]
+    with pytest.raises(UsageError, match="reads attention"):
+        Cst.trainable(backbone, {"pseudo": "walk"}, start=enhancer)
+    with pytest.raises(UsageError, match="pseudo is 'wal'"):
+        Cst.trainable(backbone, {"pseudo": "wal"})

@@ -20,7 +20,7 @@ def checkpoint(tmp_path, monkeypatch):
     """A small model of 48 pixels as a converted checkpoint."""
     monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "small.safetensors"
-    write_checkpoint(converted(official_names(small_vtm(), 4)), path, {"method": "vtm"})
+    write_checkpoint(converted(official_names(small_vtm(), 4)), path)
     return path
 
 
@@ -155,7 +155,7 @@ def test_a_backbone_that_does_not_fit_is_refused_and_one_beside_a_whole_checkpoi
     with pytest.raises(InputError, match="3 blocks"):
         learn(brightness(), "vtm", backbone="random:vit-tiny-8", checkpoint="random")
     head = {name: tensor for name, tensor in converted(official_names(small_vtm(), 4)).items() if not name.startswith(("image.", "biases."))}
-    write_checkpoint(head, tmp_path / "head.safetensors", {})
+    write_checkpoint(head, tmp_path / "head.safetensors")
     with pytest.raises(InputError, match="reads tokens of 36 channels and patches of 8"):
         learn(brightness(), "vtm", backbone="random:vit-tiny-14", checkpoint=tmp_path / "head.safetensors", **SETTINGS)
     assert (

@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
@@ -32,7 +32,7 @@ from likewise.layers.correlation import unit_query, unit_support
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.cst.checkpoint import enhancer_of, learner_of, learner_tensors
 from likewise.methods.cst.model import Learner, PairSupport, untrained
-from likewise.methods.cst.pseudo import THRESHOLD, head_cosines, pseudo_masks
+from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, pseudo_mask
 from likewise.methods.patches import answer
 from likewise.methods.prompts import patch_labels
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from likewise.methods.trainable import Trainable
 
 SUPPORTS = ("auto", "pseudo", "none")
-PSEUDO = ("attention", "tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ class CstSettings(MethodSettings):
     side: of the square that every image becomes.
     support: "auto" takes masks where there are any, "pseudo" never looks at masks, "none" attends to the whole image.
     pseudo: what pseudo masks are made of, "attention" (queries and keys of the last block) or its output "tokens"
-    (table 6 of the paper); threshold: of pseudo masks.
+    (table 6 of the paper), or "walk", which is ours, see `pseudo`; threshold: of the first two.
     many_heads: correlations head by head, or of whole tokens (table a.7).
     coupled: an untrained learner without a classification head (table 7); of a trained one its checkpoint says it.
     square, kernels: the side of the square of support tokens, and the pooling in each layer of the transformer.
@@ -101,6 +100,18 @@ class Cst(Method):
         found = learner_tensors(official)
         learner_of(found)
         return found
+
+    @classmethod
+    def published(cls, official: Mapping[str, Tensor]) -> tuple[dict[str, Any], str]:
+        """The published settings, in full; the backbone is known by its patches, where its tensors lie beside the learner's."""
+        names = ("side", "support", "pseudo", "threshold", "many_heads", "square", "kernels")
+        patches = official.get("backbone.patch_embed.proj.weight")
+        return {name: getattr(CstSettings(), name) for name in names}, "dino-small-8" if patches is not None and patches.shape == (384, 3, 8, 8) else ""
+
+    @classmethod
+    def shipped(cls) -> Sequence[Path]:
+        """The checkpoints beside this file; what each is made of stands in a page of its name."""
+        return sorted(Path(__file__).parent.glob("*.safetensors"))
 
     @classmethod
     def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
@@ -199,11 +210,11 @@ class Cst(Method):
 
     def _pseudo(self, item: ImageFeatures) -> Tensor:
         """The pseudo mask of an image by its own class token: (side, side) bool."""
-        cosines = _own_cosines(item, self.settings.pseudo)
         side = (self.settings.side, self.settings.side)
-        enhancer = None if self._checkpoint is None else enhancer_of(self._checkpoint)
+        enhancer = None if self._checkpoint is None or self.settings.pseudo != "attention" else enhancer_of(self._checkpoint)
         if enhancer is None:
-            return pseudo_masks(cosines.mean(dim=0)[None], side, self.settings.threshold)[0]
+            return pseudo_mask(item, item, side, self.settings.pseudo, self.settings.threshold)
+        cosines = cosines_of(item, item)
         if enhancer.heads != len(cosines):
             raise InputError(
                 f"the mask enhancer reads {enhancer.heads} heads, the backbone has {len(cosines)}",
@@ -232,13 +243,3 @@ class Cst(Method):
 def _pairs(memory: Memory, chunk: Tensor, levels: int) -> PairSupport:
     images = memory.tensors["pair_image"][chunk]
     return PairSupport(memory.tensors["tokens"][images], tuple(memory.tensors[f"hidden.{level}"][chunk] for level in range(levels)))
-
-
-def _own_cosines(item: ImageFeatures, source: str) -> Tensor:
-    """Cosines (A, h, w) of an image's class token with its patches; of the output tokens there is one head."""
-    if source == "tokens":
-        last = normalize(item.tokens[-1].float(), dim=-1) @ normalize(item.prefix[-1, 0].float(), dim=-1)
-        return last.reshape(1, *item.grid)
-    if item.k is None or item.prefix_qk is None:
-        raise UsageError("the features have no queries and keys", where="cst", remedy="Ask the backbone for what `wants` says")
-    return head_cosines(item.prefix_qk[None, 0, :, 0].float(), item.k[None].float())[0].reshape(-1, *item.grid)

@@ -1,16 +1,25 @@
-"""Masks from image-level labels: where a picture looks like what the support image's class token asks for.
+"""Masks from image-level labels.
 
-Source: Kang et al. 2023, section 3.2, equations 9 to 11, and its code: cosines by head, no softmax, no scale.
+"attention", "tokens"  where a picture looks like what the support image's class token asks for: cosines of its query with the
+                       keys of the last block, by head, or of the output tokens (table 6). Source: Kang et al. 2023, section
+                       3.2, equations 9 to 11, and its code: no softmax, no scale.
+"walk"                 ours, see `walk_values`: what in a picture is hard to reach from its border. For backbones whose class token
+                       looks at everything alike, as those of DINOv2 do; it asks the support nothing.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
+from likewise.backbones.features import ImageFeatures
 from likewise.functional.resize import resize_corners
 
+PSEUDO = ("attention", "tokens", "walk")
 THRESHOLD = 0.4  # official code; of (cosine + 1) / 2
+SHARPNESS = 16.0  # of likeness in a walk; 8 to 24 measured on training classes of `classes_train`, see docs/training.md
+LARGEST = 32  # side of the grid on which one walks; larger ones are averaged, since the equations grow with its sixth power
 
 
 def head_cosines(class_query: Tensor, keys: Tensor) -> Tensor:
@@ -21,6 +30,65 @@ def head_cosines(class_query: Tensor, keys: Tensor) -> Tensor:
     return (normalize(keys, dim=-1) @ normalize(class_query, dim=-1)[..., None])[..., 0]
 
 
+def cosines_of(image: ImageFeatures, support: ImageFeatures, source: str = "attention") -> Tensor:
+    """Cosines (A, h, w) of an image's patches with the class token of a support image; of output "tokens" there is one head.
+
+    Raises ValueError for features without queries and keys.
+    """
+    if source == "tokens":
+        last = normalize(image.tokens[-1].float(), dim=-1) @ normalize(support.prefix[-1, 0].float(), dim=-1)
+        return last.reshape(1, *image.grid)
+    if image.k is None or support.prefix_qk is None:
+        raise ValueError("pseudo masks need queries and keys of the last block")
+    return head_cosines(support.prefix_qk[None, 0, :, 0].float(), image.k[None].float())[0].reshape(-1, *image.grid)
+
+
 def pseudo_masks(cosines: Tensor, size: tuple[int, int], threshold: float = THRESHOLD) -> Tensor:
     """Binary masks (X, H, W) of cosine maps (X, h, w), resized first and compared afterwards."""
     return (resize_corners(cosines, size) + 1) / 2 > threshold
+
+
+def pseudo_mask(image: ImageFeatures, support: ImageFeatures, size: tuple[int, int], source: str = "attention", threshold: float = THRESHOLD) -> Tensor:
+    """The pseudo mask (H, W) bool of an image that shows what the support shows, by one of `PSEUDO`."""
+    if source == "walk":
+        return walk_mask(image.tokens[-1], image.grid, size)
+    return pseudo_masks(cosines_of(image, support, source).mean(dim=0)[None], size, threshold)[0]
+
+
+def walk_values(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """How long a random walk over patches takes to leave the picture: tokens (P, D) -> (h, w), (at most `LARGEST` each).
+
+    Ours, after saliency by absorbing Markov chains (Jiang et al. 2013). The walk goes from patch to patch the likelier the more
+    they look alike, wherever they lie, and can leave from patches of the border alone: what reaches the border, or looks
+    like what does, is left soon. Solves one system of linear equations.
+    """
+    maps = tokens.double().T.reshape(-1, *grid)
+    height, width = min(grid[0], LARGEST), min(grid[1], LARGEST)
+    flat = adaptive_avg_pool2d(maps, (height, width)).flatten(1).T
+    unit = normalize(flat - flat.mean(dim=0), dim=-1)
+    likeness = torch.exp(SHARPNESS * (unit @ unit.T - 1))
+    degree = likeness.sum(dim=1)
+    border = torch.ones(height, width, dtype=torch.bool, device=tokens.device)
+    border[1:-1, 1:-1] = False
+    system = torch.diag(degree * (1 + border.flatten())) - likeness
+    return torch.linalg.solve(system, degree).reshape(height, width).float()
+
+
+def walk_mask(tokens: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """What takes long to leave (H, W) bool, parted by `two_groups`; everything where there is no difference."""
+    values = walk_values(tokens, grid)
+    found = resize_corners(values[None], size)[0] > two_groups(values)
+    return found if bool(found.any()) else torch.ones_like(found)
+
+
+def two_groups(values: Tensor) -> Tensor:
+    """The number between two groups of values, each as uniform as can be (Otsu 1979), halfway between its neighbours."""
+    ordered = values.flatten().sort().values
+    count = len(ordered)
+    if count < 2:
+        return ordered[-1]
+    below = torch.arange(1, count, device=values.device)
+    sums = ordered.cumsum(dim=0)
+    apart = below * (count - below) * (sums[:-1] / below - (sums[-1] - sums[:-1]) / (count - below)) ** 2
+    place = int(apart.argmax())
+    return (ordered[place] + ordered[place + 1]) / 2

@@ -23,7 +23,7 @@ from likewise.methods.cst.enhancer import MaskEnhancer, enhancer_loss, new_enhan
 from likewise.methods.cst.method import Cst, CstSettings
 from likewise.methods.cst.model import Learner, PairSupport, untrained
 from likewise.methods.cst.objective import CLASS_WEIGHT, cst_loss
-from likewise.methods.cst.pseudo import THRESHOLD, head_cosines, pseudo_masks
+from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, pseudo_mask
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
 SUPERVISIONS = ("auto", "pseudo", "classes")
@@ -37,7 +37,7 @@ class CstTrainingSettings(MethodSettings):
     side: of the square image, and of the masks in the loss. supervision: "auto" takes the masks that an episode has and
     pseudo masks where it has none (pixel-level, or mixed), "pseudo" pseudo masks always (image-level), "classes" no mask
     at all: the whole support image, and the classification term alone (image-level without pseudo masks, table 1; ours,
-    since its code is not published). class_weight: lambda. void_is_background: official code counts it so. threshold,
+    since its code is not published). class_weight: lambda. void_is_background: official code counts it so. pseudo, threshold,
     many_heads, coupled, square, kernels: as in `CstSettings`. part: "learner", or the "enhancer" of pseudo masks alone.
     """
 
@@ -45,6 +45,7 @@ class CstTrainingSettings(MethodSettings):
     side: int = 400
     supervision: str = "auto"
     class_weight: float = CLASS_WEIGHT
+    pseudo: str = "attention"
     threshold: float = THRESHOLD
     many_heads: bool = True
     coupled: bool = False
@@ -79,6 +80,7 @@ class CstTraining:
         settings = CstSettings(
             side=self.settings.side,
             support="none" if self.settings.supervision == "classes" else "auto",
+            pseudo=self.settings.pseudo,
             threshold=self.settings.threshold,
             many_heads=self.settings.many_heads,
             square=self.settings.square,
@@ -134,12 +136,11 @@ class CstTraining:
 
     def _pseudo(self, image: ImageFeatures, support: ImageFeatures) -> Tensor:
         """The pseudo mask (side, side) of an image by the class token of the support."""
+        size = (self.settings.side, self.settings.side)
         with torch.no_grad():
-            cosines = _cosines(image, support)
-            size = (self.settings.side, self.settings.side)
             if self.enhancer is not None:
-                return self.enhancer.masks(cosines, size)[0]
-            return pseudo_masks(cosines.mean(dim=1), size, self.settings.threshold)[0]
+                return self.enhancer.masks(cosines_of(image, support)[None], size)[0]
+            return pseudo_mask(image, support, size, self.settings.pseudo, self.settings.threshold)
 
 
 class CstEnhancerTraining:
@@ -179,30 +180,25 @@ class CstEnhancerTraining:
 
     def _loss(self, image: ImageFeatures, support: ImageFeatures, mask: Tensor) -> Tensor:
         size = (self.settings.side, self.settings.side)
-        return enhancer_loss(self.enhancer(_cosines(image, support)), resize_nearest(mask, size)[None])
+        return enhancer_loss(self.enhancer(cosines_of(image, support)[None]), resize_nearest(mask, size)[None])
 
 
 def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
     """The learner or the enhancer, new by a seed or from the tensors of a checkpoint; see `Method.trainable`."""
     settings = CstTrainingSettings().changed(**values)
-    for name, value, known in (("supervision", settings.supervision, SUPERVISIONS), ("part", settings.part, PARTS)):
+    for name, value, known in (("supervision", settings.supervision, SUPERVISIONS), ("part", settings.part, PARTS), ("pseudo", settings.pseudo, PSEUDO)):
         if value not in known:
             raise UsageError(f"{name} is {value!r}", where=f"method.{name}", remedy=close_match(value, known))
     given = start or {}
     enhancer = enhancer_of(given)
+    if enhancer is not None and settings.pseudo != "attention":
+        raise UsageError(f"pseudo is {settings.pseudo!r}, a mask enhancer reads attention", where="method.pseudo", remedy="Leave it out, or start without one")
     if settings.part == "enhancer":
         return CstEnhancerTraining(enhancer or new_enhancer(backbone.heads, seed), settings)
     if any(not name.startswith(ENHANCER) for name in given):
         return CstTraining(learner_of(given, side=settings.square, kernels=settings.kernels), settings, enhancer)
     channels = backbone.depth * (backbone.heads if settings.many_heads else 1)
     return CstTraining(untrained(channels, settings.square, settings.kernels, coupled=settings.coupled, seed=seed), settings, enhancer)
-
-
-def _cosines(image: ImageFeatures, support: ImageFeatures) -> Tensor:
-    """Cosines by head (1, A, h, w) of an image's keys with the query of the support's class token."""
-    if image.k is None or support.prefix_qk is None:
-        raise ValueError("pseudo masks need queries and keys of the last block")
-    return head_cosines(support.prefix_qk[None, 0, :, 0].float(), image.k[None].float()).reshape(1, -1, *image.grid)
 
 
 def _heads(item: ImageFeatures, settings: CstTrainingSettings) -> int:

@@ -20,7 +20,7 @@ PLACES = ("norm1", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
 
 @dataclass(frozen=True)
 class BlockBiases:
-    """The biases of one block, a row for each sample: (B, width); None for those of the network itself."""
+    """The biases of one block, a row for each sample: (B, width), or one for all: (1, width); None for those of the network itself."""
 
     norm1: Tensor | None = None
     proj: Tensor | None = None
@@ -70,10 +70,16 @@ def equal_rows(biases: BiasSets) -> list[int]:
 
 
 def normed(norm: nn.LayerNorm, x: Tensor, bias: Tensor | None) -> Tensor:
-    """A layer norm of (B, T, D), its bias replaced by rows (B, D)."""
-    return norm(x) if bias is None else layer_norm(x, norm.normalized_shape, norm.weight, None, norm.eps) + bias[:, None]
+    """A layer norm of (B, T, D), its bias replaced by rows (B, D), or one row (1, D) for all."""
+    if bias is None:
+        return norm(x)
+    if len(bias) == 1:
+        return layer_norm(x, norm.normalized_shape, norm.weight, bias[0], norm.eps)
+    return layer_norm(x, norm.normalized_shape, norm.weight, None, norm.eps) + bias[:, None]
 
 
 def projected(module: nn.Linear, x: Tensor, bias: Tensor | None) -> Tensor:
-    """A linear layer of (B, T, D), its bias replaced by rows (B, D')."""
-    return module(x) if bias is None else linear(x, module.weight) + bias[:, None]
+    """A linear layer of (B, T, D), its bias replaced by rows (B, D'), or one row (1, D') for all."""
+    if bias is None:
+        return module(x)
+    return linear(x, module.weight, bias[0]) if len(bias) == 1 else linear(x, module.weight) + bias[:, None]

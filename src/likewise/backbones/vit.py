@@ -91,7 +91,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, relative: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """(B, T, D) -> (B, T, D); relative (A, T, T) is added to the products, bias (B, D) stands for that of the projection."""
         q, k, v = self.split(x)
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=relative)
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=None if relative is None else relative[None])  # of four axes: the fused kernel
         return projected(self.proj, mixed.transpose(1, 2).reshape(x.shape), bias)
 
 

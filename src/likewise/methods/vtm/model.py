@@ -126,15 +126,16 @@ class Vtm:
 
     image: VisionTransformer
     head: Head
+    positions: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)  # of a frozen image encoder, by grid
 
     def image_tokens(self, images: Tensor, biases: BiasSets | None = None, kept: Tensor | None = None) -> list[Tensor]:
         """Image tokens (X, h*w, D) of four levels, of images (X, 3, H, W) in 0..1.
 
-        biases: a row for each image; kept: see `VisionTransformer.forward`.
+        biases: a row for each image, or one for all; kept: see `VisionTransformer.forward`.
         """
         config = self.image.config
         mean, std = (torch.tensor(value, device=images.device)[:, None, None] for value in (config.mean, config.std))
-        outputs = self.image((images - mean) / std, level_blocks(config.depth), biases=biases or None, kept=kept)
+        outputs = self.image((images - mean) / std, level_blocks(config.depth), self._position(images), biases=biases or None, kept=kept)
         return [tokens[:, config.prefix :] for tokens in outputs]
 
     def group_tokens(self, images: Tensor, biases: BiasSets, chunk: int = 8, drop: Drop | None = None) -> list[Tensor]:
@@ -142,7 +143,8 @@ class Vtm:
         groups, count = next((len(tensor) for tensor in biases.values()), 1), len(images)
         parts = []
         for places in torch.split(torch.arange(groups * count), chunk):
-            rows = chosen(biases, places // count) if biases else None
+            own = places // count
+            rows = chosen(biases, own[:1] if bool((own == own[0]).all()) else own) if biases else None
             kept = None if drop is None else drop(self.image.config.depth, len(places))
             parts.append(self.image_tokens(images[places % count], rows, kept))
         return [torch.unflatten(torch.cat(level), 0, (groups, count)) for level in zip(*parts, strict=True)]
@@ -175,6 +177,16 @@ class Vtm:
         """Label tokens (B, C, h*w, Z) of four levels, of queries (B, 3, H, W): one pass a group, then attention to the support."""
         tokens = self.group_tokens(images, memory.biases, chunk, drop)
         return [self._read(level, tokens[level], memory, dropout) for level in range(LEVELS)]
+
+    def _position(self, images: Tensor) -> Tensor:
+        """Positions for the grid of images; of an image encoder that is not trained they are made once."""
+        grid = self.grid(images)
+        if any(parameter.requires_grad for parameter in self.image.parameters()):
+            return self.image.position(grid)
+        if grid not in self.positions:
+            with torch.inference_mode(False), torch.no_grad():  # to be used in training too
+                self.positions[grid] = self.image.position(grid)
+        return self.positions[grid]
 
     def _read(self, level: int, tokens: Tensor, memory: SupportMemory, dropout: float) -> Tensor:
         """Label tokens (B, C, Q, Z) of one level, of image tokens (G, B, Q, D)."""

@@ -56,6 +56,7 @@ def networks() -> Vtm:
             layer = vtm.head.level(level)
             layer.fc_q.weight.mul_(5)
             layer.fc_k.weight.mul_(5)
+        vtm.head.decoder.output_conv[-1].weight.mul_(200)  # logits of some units, so that a difference means something
     vtm.image.requires_grad_(False)
     vtm.head.requires_grad_(False)
     return vtm

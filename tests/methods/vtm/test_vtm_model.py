@@ -119,6 +119,19 @@ def test_the_order_and_the_number_of_times_of_examples_do_not_matter_nor_how_man
             torch.testing.assert_close(vtm.logits(queries, memory, batch=2, chunk=1), expected, **CLOSE)
 
 
+def test_one_model_answers_on_grids_of_several_shapes():
+    vtm = small_vtm()
+    images, labels = support(1, 2)
+    with torch.no_grad():
+        memory = vtm.remember(images, labels)
+        wide = vtm.logits(noise(4, 1, 3, 48, 64), memory)
+        assert wide.shape == (1, 1, 96, 128)
+        torch.testing.assert_close(vtm.logits(images, memory), small_vtm().logits(images, memory), **CLOSE)
+        torch.testing.assert_close(small_vtm().logits(noise(4, 1, 3, 48, 64), memory), wide, **CLOSE)
+        upright = vtm.image_tokens(noise(4, 1, 3, 64, 36 + 12))[0]
+        torch.testing.assert_close(small_vtm().image_tokens(noise(4, 1, 3, 64, 48))[0], upright, **CLOSE)
+
+
 def test_unknown_pixels_are_minus_one_and_change_the_answer():
     vtm = small_vtm()
     images, _ = support(1, 1)

@@ -228,3 +228,16 @@ def test_a_squashed_view_has_a_file_of_its_own(tmp_path):
     assert one.grid == two.grid
     assert not torch.equal(one.tokens, two.tokens)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+
+
+def test_a_wish_may_name_another_backbone_which_serves_it_as_its_own(provider, tmp_path):
+    image, other = noise(3, 60, 90), "random:vit-tiny-8"
+    found = features(provider, image, changed(backbone=other))
+    alone = features(FeatureProvider(load_backbone(other), engine="torch", precision="float32"), image, SPEC)
+    assert found.grid == alone.grid != features(provider, image, SPEC).grid
+    assert torch.equal(found.tokens, alone.tokens)
+    assert provider.working_shape((60, 90), changed(backbone=other)) == (alone.grid[0] * 8, alone.grid[1] * 8)
+    roles = provider.weights([SPEC, changed(backbone=other)])
+    assert list(roles) == ["backbone", f"backbone {other}"]
+    assert roles["backbone"]["sha256"] != roles[f"backbone {other}"]["sha256"]
+    assert list(provider.weights([changed(backbone=NAME)])) == ["backbone"]

@@ -9,10 +9,11 @@ from PIL import Image
 
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
+from likewise.episodes.evaluation import feature_bytes
 from likewise.episodes.opening import open_benchmark
 from likewise.errors import InputError
 from likewise.training.recipe import read_recipe
-from likewise.training.sources import Draws, EpisodeFeatures, class_mask, feature_bytes, first_percent
+from likewise.training.sources import Draws, EpisodeFeatures, class_mask, first_percent
 
 
 def draws_of(recipe_file, *changes):
@@ -64,7 +65,7 @@ def test_images_without_masks_can_be_left_out(recipe_file):
 def test_an_episode_as_tensors_has_masks_of_its_class_with_void_and_says_whether_the_query_shows_it(recipe_file, shapes):
     draws = draws_of(recipe_file, "source.1.masks=0", "episodes=60")
     provider = FeatureProvider(load_backbone("random:vit-tiny-14"), engine="torch", precision="float32")
-    features = EpisodeFeatures(provider, FeatureSpec(layers=(), side=56, squash=True, qk=True))
+    features = EpisodeFeatures(provider, [FeatureSpec(layers=(), side=56, squash=True, qk=True)])
     seen = set()
     for drawn in (draws[index] for index in range(12)):
         episode = features(drawn, torch.device("cpu"))
@@ -90,7 +91,7 @@ def test_the_size_told_before_is_that_of_the_files(tmp_path, shapes):
     spec = FeatureSpec(layers=(), side=84, squash=True, qk=True)
     provider.extract([provider.prepare(shapes / "images/red_0.png", [spec])], spec)
     (path,) = (tmp_path / "kept").rglob("*.safetensors")
-    assert abs(path.stat().st_size - feature_bytes(provider, spec)) < 1000
+    assert abs(path.stat().st_size - feature_bytes(spec, provider.backbone.config)) < 1000
 
 
 def test_a_list_chooses_the_images_of_a_source(recipe_file, tmp_path):

@@ -16,12 +16,12 @@ class FeatureSpec:
     side: the working size, as the side of a square of the same area; squash: make every image exactly `side` square,
     by PIL's bilinear filter, as some published methods do; qk: also queries and keys of the last block; step: grids are multiples of it;
     pixels: also the picture itself, its longer side at most this many pixels (under 256 enlarged to that), 0: not;
-    network: False for no pass over the network: the view itself is the answer, as `pixels`, for methods that have networks
-    of their own; short: 0, or how far a picture may be from a square to become one of `side` pixels, others keep their
-    shape with a shorter side of that many (with squash no others are left); both go together;
     copy: 0 for the picture as it is, k > 0 for the k-th altered copy (`backbones.alter`), for learning only;
     tile: the largest side of a square of the same area that goes through the network at once, 0: no limit; a larger
-    `side` is cut into overlapping tiles (`backbones.tiles`).
+    `side` is cut into overlapping tiles (`backbones.tiles`);
+    backbone: the name of another network than the task's own, "" for that, None for none: the view itself is the answer, as
+    `pixels`, for methods that run networks themselves; short, with None alone: how far a picture may be from a square to become
+    one of `side` pixels, others keep their shape with a shorter side of that many (with squash no others are left).
     """
 
     layers: tuple[int, ...] = (-1,)
@@ -32,8 +32,8 @@ class FeatureSpec:
     pixels: int = 0
     copy: int = 0
     tile: int = 0
-    network: bool = True
     short: float = 0.0
+    backbone: str | None = ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from likewise.backbones.alter import alteration, altered, placed_back, toned
 from likewise.backbones.engines import Engine, instruction_set, make_engine
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
-from likewise.backbones.registry import Backbone
+from likewise.backbones.registry import Backbone, load_backbone
 from likewise.backbones.tiles import Tiling, plan_tiles
 from likewise.data.geometry import fitted_size, resize_image, short_side, squash_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
@@ -43,7 +43,7 @@ class Prepared:
 
 
 class FeatureProvider:
-    """Features of images by one backbone, engine and device.
+    """Features of images by one backbone, engine and device; wishes may name another backbone, which is opened when it is first asked for.
 
     cache: a folder for converted graphs; features: a folder for features on disk (None: the environment variable
     LIKEWISE_FEATURES, else none), for benches that ask for the same images again and again.
@@ -63,14 +63,31 @@ class FeatureProvider:
         self.device = device or torch.device("cpu")
         self._wish, self._precision, self._cache = engine, precision, cache
         self._engines: dict[tuple[tuple[int, ...], bool], Engine] = {}
+        self._others: dict[str, FeatureProvider] = {}
         kept = os.environ.get("LIKEWISE_FEATURES")
         self._features = features or (Path(kept) if kept else None)
 
+    def serving(self, spec: FeatureSpec) -> FeatureProvider:
+        """The provider of the backbone that a wish names: this one, or another with the same engine and device. WeightsError where its weights are missing."""
+        if spec.backbone in ("", None, self.backbone.name):
+            return self
+        if spec.backbone not in self._others:
+            opened = load_backbone(spec.backbone)
+            self._others[spec.backbone] = FeatureProvider(
+                opened, engine=self._wish, device=self.device, precision=self._precision, cache=self._cache, features=self._features
+            )
+        return self._others[spec.backbone]
+
+    def weights(self, specs: Sequence[FeatureSpec]) -> dict[str, dict[str, str]]:
+        """Name and SHA-256 by role of all that serves wishes: "backbone", and "backbone NAME" for each other one."""
+        others = {f"backbone {spec.backbone}": self.serving(spec).backbone for spec in specs if self.serving(spec) is not self}
+        return {role: {"name": each.name, "sha256": each.sha256} for role, each in {"backbone": self.backbone, **others}.items()}
+
     def working_shape(self, size: tuple[int, int], spec: FeatureSpec) -> tuple[int, int]:
         """The (height, width) in pixels at which an image of `size` is shown to the backbone."""
-        if not spec.network:
+        if spec.backbone is None:
             return (spec.side, spec.side) if spec.squash else short_side(size, spec.side, spec.short)
-        patch = self.backbone.config.patch
+        patch = self.serving(spec).backbone.config.patch
         if spec.squash:
             cells = max(1, spec.side // patch)
             return cells * patch, cells * patch
@@ -99,8 +116,10 @@ class FeatureProvider:
 
     def extract(self, images: Sequence[Prepared], spec: FeatureSpec, times: StageTimes | None = None) -> list[ImageFeatures]:
         """Features of images, in order; those of one working shape go through the network together."""
-        if not spec.network:
+        if spec.backbone is None:
             return [_bare(image, spec) for image in images]
+        if (own := self.serving(spec)) is not self:
+            return own.extract(images, spec, times)
         found = {index: kept for index, image in enumerate(images) if (kept := self._read(image, spec)) is not None}
         missing: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
@@ -125,9 +144,9 @@ class FeatureProvider:
 
     def describe(self, spec: FeatureSpec) -> dict[str, str]:
         """What an answer depends on besides the weights: engine, precision, device, instruction set."""
-        if not spec.network:  # methods run their own networks by torch, on the CPU, as they are
+        if spec.backbone is None:  # methods run their own networks by torch, on the CPU, as they are
             return {"engine": "torch", "precision": "float32", "device": "cpu", "instructions": instruction_set()}
-        engine = self.engine(spec)
+        engine = self.serving(spec).engine(spec)
         return {"engine": engine.name, "precision": engine.precision, "device": self.device.type, "instructions": instruction_set()}
 
     def tiling(self, shape: tuple[int, int], spec: FeatureSpec) -> Tiling | None:

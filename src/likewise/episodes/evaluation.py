@@ -115,8 +115,7 @@ class Runner:
     @property
     def weights(self) -> dict[str, dict[str, str]]:
         """Name and SHA-256 of the weights by role."""
-        backbone = self._provider.backbone
-        return {"backbone": {"name": backbone.name, "sha256": backbone.sha256}, **{role: dict(facts) for role, facts in self._ready.weights.items()}}
+        return self._provider.weights(self.method.wants()) | {role: dict(facts) for role, facts in self._ready.weights.items()}
 
     @property
     def card(self) -> Card | None:
@@ -140,7 +139,7 @@ class Runner:
         """Before the weights are opened for answers: keep no features where they would be too large."""
         if self._features is None or self._most is None:
             return
-        size = images * sum(feature_bytes(spec, self._provider.backbone.config) for spec in self.method.wants())
+        size = images * sum(feature_bytes(spec, self._provider.serving(spec).backbone.config) for spec in self.method.wants())
         if size > self._most:
             warnings.warn(f"features of {images:,} images would take {size / 1e9:.0f} GB and are not kept (--features FOLDER keeps them)", stacklevel=2)
             self._features = None

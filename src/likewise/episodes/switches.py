@@ -43,6 +43,7 @@ USUAL: Mapping[str, Any] = {
     "coupled": False,
     "many_heads": True,
     "class_weight": 0.1,
+    "pseudo_backbone": "",  # that of the learner
     "class_supervised": False,  # the backbone
 }
 _METHOD = "cst"
@@ -164,4 +165,6 @@ def _extractor(row: Published) -> Need:
         return _cst(row, {"pseudo": "tokens"}, ("method.pseudo=tokens",))
     if "last attention" in row.method:
         return _cst(row, {"pseudo": "attention"}, ())
-    return Need(obstacle="pseudo masks come from the learner's own backbone here")
+    if "CNN" in row.method:
+        return Need(obstacle="a ResNet, which is not in this program")
+    return _cst(row, {"pseudo_backbone": "vit-small-16"}, ("method.pseudo_backbone=vit-small-16",))

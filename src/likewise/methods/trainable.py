@@ -20,7 +20,7 @@ class TrainingEpisode:
     """One class, one support image, one query, as features.
 
     present: whether the query shows the class; support_mask, query_mask: (H, W) uint8 of any size, 1 on the class, 255
-    unknown, or None where only the image-level label may be used.
+    unknown, or None where only the image-level label may be used; more: for each further wish of the method the features of query and support.
     """
 
     query: ImageFeatures
@@ -28,13 +28,14 @@ class TrainingEpisode:
     present: bool
     support_mask: Tensor | None = None
     query_mask: Tensor | None = None
+    more: tuple[tuple[ImageFeatures, ImageFeatures], ...] = ()
 
 
 class Trainable(Protocol):
     """One loop trains every method that is one of these: it draws episodes, asks for features and steps on the loss."""
 
-    def wants(self) -> FeatureSpec:
-        """The features that an episode must have."""
+    def wants(self) -> tuple[FeatureSpec, ...]:
+        """The features that an episode must have, those of `query` and `support` first."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:

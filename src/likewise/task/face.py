@@ -65,7 +65,7 @@ def learn(
     chosen = chosen.mounted(provider.backbone)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
     memory = learn_memory(chosen, support, kept)
-    weights = {"backbone": {"name": provider.backbone.name, "sha256": provider.backbone.sha256}, **ready.weights}
+    weights = {**provider.weights(chosen.wants()), **ready.weights}
     return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from torch import Tensor
 from likewise import weights
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
-from likewise.episodes.evaluation import check_takes
+from likewise.episodes.evaluation import check_takes, feature_bytes
 from likewise.episodes.opening import open_benchmark
 from likewise.errors import UsageError, WeightsError
 from likewise.methods.registry import method_class
 from likewise.methods.trainable import Trainable
 from likewise.training.recipe import BackboneSection, Recipe
-from likewise.training.sources import Draws, EpisodeFeatures, feature_bytes
+from likewise.training.sources import Draws, EpisodeFeatures
 from likewise.training.validation import Validation, validation_episodes
 from likewise.training.watching import Watcher
 
@@ -94,13 +95,13 @@ def _provider(section: BackboneSection, device: torch.device) -> FeatureProvider
     )
 
 
-def _tell(watcher: Watcher, recipe: Recipe, draws: Draws, provider: FeatureProvider, spec: FeatureSpec) -> None:
+def _tell(watcher: Watcher, recipe: Recipe, draws: Draws, provider: FeatureProvider, specs: Sequence[FeatureSpec]) -> None:
     """Say how much the cached features will take, before any is made."""
     folder = cache_of(recipe.backbone)
     assert folder is not None
     count = len({(id(benchmark), name) for benchmark, names in draws.names() for name in names})
     folder.mkdir(parents=True, exist_ok=True)
-    need, free = count * feature_bytes(provider, spec), shutil.disk_usage(folder).free
+    need, free = count * sum(feature_bytes(spec, provider.serving(spec).backbone.config) for spec in specs), shutil.disk_usage(folder).free
     watcher.say(f"features of {count:,} images are kept in {folder}: {need / 1e9:.1f} GB in all, {free / 1e9:.1f} GB are free")
     if need > free:
         watcher.say("warning: that may be too much, unless they are there already; backbone.features=compute keeps none")

@@ -133,26 +133,29 @@ def _only(images: ImageList, chosen: frozenset[str], where: str, remedy: str) ->
 class EpisodeFeatures:
     """Episodes as tensors: features by the provider, masks by the benchmark."""
 
-    def __init__(self, provider: FeatureProvider, spec: FeatureSpec) -> None:
-        self.provider, self.spec = provider, spec
+    def __init__(self, provider: FeatureProvider, specs: Sequence[FeatureSpec]) -> None:
+        self.provider, self.specs = provider, tuple(specs)
 
     def __call__(self, drawn: Drawn, device: torch.device) -> TrainingEpisode:
         """The tensors of an episode on a device. InputError for a label map that has not the size of its picture."""
         (number,), ((support,),) = drawn.episode.classes, drawn.episode.supports
         query_mask = class_mask(drawn.benchmark, drawn.episode.query, number)
         support_mask = class_mask(drawn.benchmark, support, number)
+        both = [[_moved(item, device) for item in self.features(drawn.benchmark, name)] for name in (drawn.episode.query, support)]
+        (own, *more) = zip(*both, strict=True)
         return TrainingEpisode(
-            _moved(self.features(drawn.benchmark, drawn.episode.query), device),
-            _moved(self.features(drawn.benchmark, support), device),
+            own[0],
+            own[1],
             bool((query_mask == 1).any()),
             support_mask.to(device) if drawn.support_masked else None,
             query_mask.to(device) if drawn.query_masked else None,
+            tuple(more),
         )
 
-    def features(self, benchmark: Benchmark, name: str) -> ImageFeatures:
-        """The features of an image."""
-        prepared = self.provider.prepare(benchmark.source(name), [self.spec])
-        return self.provider.extract([prepared], self.spec)[0]
+    def features(self, benchmark: Benchmark, name: str) -> list[ImageFeatures]:
+        """The features of an image, by wish."""
+        prepared = self.provider.prepare(benchmark.source(name), self.specs)
+        return [self.provider.extract([prepared], spec)[0] for spec in self.specs]
 
 
 def class_mask(benchmark: Benchmark, name: str, number: int) -> Tensor:
@@ -166,11 +169,3 @@ def _moved(features: ImageFeatures, device: torch.device) -> ImageFeatures:
         return features
     names = ("tokens", "prefix", "q", "k", "pixels", "prefix_qk")
     return replace(features, **{name: tensor.to(device) for name in names if (tensor := getattr(features, name)) is not None})
-
-
-def feature_bytes(provider: FeatureProvider, spec: FeatureSpec) -> int:
-    """How many bytes the cached features of one squashed image have."""
-    config = provider.backbone.config
-    tokens = config.prefix + max(1, spec.side // config.patch) ** 2
-    layers = len(spec.layers) or config.depth
-    return 2 * tokens * config.width * (layers + 2 * spec.qk)

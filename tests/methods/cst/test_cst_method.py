@@ -82,6 +82,22 @@ def test_the_pseudo_mask_of_tags_is_made_as_the_settings_say():
         learned(tagged(0, red=True, green=True), pseudo="run")
 
 
+def test_another_backbone_may_make_the_pseudo_masks(tmp_path):
+    other = "random:vit-tiny-8"
+    task = learned(tagged(0, red=True), tagged(1, red=True), pseudo_backbone=other)
+    theirs = likewise.learn(task.support, checkpoint="random", **(TINY | {"backbone": other}))
+    own = learned(tagged(0, red=True), tagged(1, red=True))
+    assert torch.equal(task.memory.tensors["hidden.0"], theirs.memory.tensors["hidden.0"])
+    assert not torch.equal(task.memory.tensors["hidden.0"], own.memory.tensors["hidden.0"])
+    assert torch.equal(task.memory.tensors["tokens"], own.memory.tensors["tokens"])
+    assert f"backbone {other}" in task.weights
+    assert [spec.backbone for spec in task.method.wants(task.memory)] == [""]  # a query needs the task's own alone
+    opened = likewise.load(task.save(tmp_path / "a.task"), device="cpu", engine="torch", precision="float32")
+    opened.update(Support([tagged(2, green=True)], classes={1: "red", 2: "green"}))
+    anew = learned(tagged(0, red=True), tagged(1, red=True), tagged(2, green=True), pseudo_backbone=other)
+    assert torch.equal(opened.memory.tensors["hidden.0"], anew.memory.tensors["hidden.0"])
+
+
 def test_masks_and_tags_may_be_mixed():
     mixed = learned(example(0, (1,)), tagged(1, red=True, green=True)).memory.tensors["hidden.0"]
     assert torch.equal(mixed[0], learned(example(0, (1,))).memory.tensors["hidden.0"][0])

@@ -1,5 +1,7 @@
 """The objective, and training under every kind of supervision."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from likewise.methods.cst.enhancer import new_enhancer
 from likewise.methods.cst.method import Cst
 from likewise.methods.cst.model import untrained
 from likewise.methods.cst.objective import cst_loss
+from likewise.methods.cst.pseudo import pseudo_mask
 from likewise.methods.cst.training import CstTraining, CstTrainingSettings
 from likewise.methods.trainable import TrainingEpisode
 
@@ -62,6 +65,22 @@ def test_void_counts_nowhere_or_as_published_as_background():
     official = cst_loss(torch.zeros(1, 2), maps, torch.tensor([1]), void, ignore=None).masks
     assert torch.isclose(official, cst_loss(torch.zeros(1, 2), maps, torch.tensor([1]), background).masks)
     assert float(cst_loss(torch.zeros(1, 2), maps, torch.tensor([1]), torch.full((1, 4, 5), 255)).masks) == 0
+
+
+def test_another_backbone_sees_query_and_support_for_the_pseudo_masks():
+    apart = training(supervision="pseudo", pseudo_backbone="mae-base-16", threshold=0.6)
+    assert [spec.backbone for spec in apart.wants()] == ["", "mae-base-16"]
+    plain, other = episode(), (image(5, (4, 4), (slice(0, 2), slice(1, 3)))[0], image(6, (4, 4), (slice(2, 4), slice(0, 2)))[0])
+    size = (24, 24)
+    masks = [pseudo_mask(item, other[1], size, threshold=0.6).to(torch.uint8) for item in (other[1], other[0])]
+    assert all(0 < mask.float().mean() < 1 for mask in masks)
+    found = apart.episode_loss(replace(plain, more=(other,)), torch.Generator())
+    said = training(threshold=0.6).episode_loss(replace(plain, support_mask=masks[0], query_mask=masks[1]), torch.Generator())
+    assert torch.equal(found["loss"], said["loss"])
+    assert not torch.equal(found["loss"], training(supervision="pseudo", threshold=0.6).episode_loss(plain, torch.Generator())["loss"])
+    assert apart.method().settings.pseudo_backbone == "mae-base-16"
+    with pytest.raises(UsageError, match="enhancer"):
+        Cst.trainable(ARCHITECTURES["dino-small-8"], {"part": "enhancer", "pseudo_backbone": "mae-base-16"})
 
 
 @pytest.mark.parametrize("supervision", ["auto", "pseudo", "classes"])

@@ -32,7 +32,7 @@ from likewise.layers.correlation import unit_query, unit_support
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.cst.checkpoint import enhancer_of, learner_of, learner_tensors
 from likewise.methods.cst.model import Learner, PairSupport, untrained
-from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, pseudo_mask
+from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, extractor_spec, pseudo_mask
 from likewise.methods.patches import answer
 from likewise.methods.prompts import patch_labels
 
@@ -50,7 +50,8 @@ class CstSettings(MethodSettings):
     side: of the square that every image becomes.
     support: "auto" takes masks where there are any, "pseudo" never looks at masks, "none" attends to the whole image.
     pseudo: what pseudo masks are made of, "attention" (queries and keys of the last block) or its output "tokens"
-    (table 6 of the paper), or "walk", which is ours, see `pseudo`; threshold: of the first two.
+    (table 6 of the paper), or "walk", which is ours, see `pseudo`; threshold: of the first two;
+    pseudo_backbone: the network they are made by, "" for the task's own.
     many_heads: correlations head by head, or of whole tokens (table a.7).
     coupled: an untrained learner without a classification head (table 7); of a trained one its checkpoint says it.
     square, kernels: the side of the square of support tokens, and the pooling in each layer of the transformer.
@@ -62,6 +63,7 @@ class CstSettings(MethodSettings):
     support: str = "auto"
     pseudo: str = "attention"
     threshold: float = THRESHOLD
+    pseudo_backbone: str = ""
     many_heads: bool = True
     coupled: bool = False
     square: int = 12
@@ -125,8 +127,9 @@ class Cst(Method):
         return {name.removeprefix("checkpoint."): tensor for name, tensor in memory.tensors.items() if name.startswith("checkpoint.")}
 
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
-        """All layers at one square size, with queries and keys of the last block."""
-        return (self._spec,)
+        """All layers at one square size, with queries and keys of the last block; to learn, the last block of another backbone for pseudo masks."""
+        extractor = self._extractor if memory is None else None
+        return (self._spec,) if extractor is None else (self._spec, extractor)
 
     def learn(self, support: Support, features: Features) -> Memory:
         """Tokens of each image that shows a class, and the visible tokens of each (class, image); the checkpoint beside them."""
@@ -134,7 +137,7 @@ class Cst(Method):
         learner = self._learner(own[0])
         pairs = [(place, index) for place, number in enumerate(support.classes) for index in support.showing(number)]
         used = sorted({index for _, index in pairs})
-        masks = self._masks(support, own, pairs)
+        masks = self._masks(support, own, features[self._extractor or self._spec], pairs)
         tensors = {
             "tokens": torch.cat([self._support_tokens(own[index], learner.side) for index in used]),
             "pair_class": torch.tensor([place for place, _ in pairs]),
@@ -153,6 +156,10 @@ class Cst(Method):
     @cached_property
     def _spec(self) -> FeatureSpec:
         return FeatureSpec(layers=(), side=self.settings.side, squash=True, qk=True)
+
+    @cached_property
+    def _extractor(self) -> FeatureSpec | None:
+        return extractor_spec(self.settings.side, self.settings.pseudo_backbone)
 
     def _heads(self, item: ImageFeatures) -> int:
         if item.q is None:
@@ -180,8 +187,8 @@ class Cst(Method):
         """(1, L, A, 1 + side*side, d)."""
         return unit_support(item.prefix[None, :, 0].float(), item.tokens[None].float(), item.grid, side, self._heads(item))
 
-    def _masks(self, support: Support, features: Sequence[ImageFeatures], pairs: Sequence[tuple[int, int]]) -> Tensor:
-        """A mask (X, side, side) for each (class, image), 0 outside."""
+    def _masks(self, support: Support, features: Sequence[ImageFeatures], extracted: Sequence[ImageFeatures], pairs: Sequence[tuple[int, int]]) -> Tensor:
+        """A mask (X, side, side) for each (class, image), 0 outside; pseudo masks from what was `extracted` for them."""
         coarse = None
         masks, numbers = [], support.classes.numbers
         for place, index in pairs:
@@ -191,7 +198,7 @@ class Cst(Method):
             elif kind == "mask":
                 mask = torch.from_numpy(support.examples[index].labels.mask(numbers[place]).astype("float32"))
             elif kind == "pseudo":
-                mask = self._pseudo(features[index]).float()
+                mask = self._pseudo(extracted[index]).float()
             else:
                 coarse = coarse or patch_labels(support, features)
                 share = coarse[index].shares[:, place + 1].reshape(features[index].grid)
@@ -211,7 +218,8 @@ class Cst(Method):
     def _pseudo(self, item: ImageFeatures) -> Tensor:
         """The pseudo mask of an image by its own class token: (side, side) bool."""
         side = (self.settings.side, self.settings.side)
-        enhancer = None if self._checkpoint is None or self.settings.pseudo != "attention" else enhancer_of(self._checkpoint)
+        plain = self._checkpoint is None or self.settings.pseudo != "attention" or bool(self.settings.pseudo_backbone)
+        enhancer = None if plain else enhancer_of(self._checkpoint or {})
         if enhancer is None:
             return pseudo_mask(item, item, side, self.settings.pseudo, self.settings.threshold)
         cosines = cosines_of(item, item)

@@ -13,13 +13,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from likewise.backbones.features import ImageFeatures
+from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.functional.resize import resize_corners
 
 PSEUDO = ("attention", "tokens", "walk")
 THRESHOLD = 0.4  # official code; of (cosine + 1) / 2
 SHARPNESS = 16.0  # of likeness in a walk; 8 to 24 measured on training classes of `classes_train`, see docs/training.md
 LARGEST = 32  # side of the grid on which one walks; larger ones are averaged, since the equations grow with its sixth power
+
+
+def extractor_spec(side: int, backbone: str) -> FeatureSpec | None:
+    """What pseudo masks by another network than the learner's need (table 6: class-supervised ViT, MAE); None for the learner's own."""
+    return FeatureSpec(layers=(-1,), side=side, squash=True, qk=True, backbone=backbone) if backbone else None
 
 
 def head_cosines(class_query: Tensor, keys: Tensor) -> Tensor:

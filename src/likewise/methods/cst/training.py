@@ -23,7 +23,7 @@ from likewise.methods.cst.enhancer import MaskEnhancer, enhancer_loss, new_enhan
 from likewise.methods.cst.method import Cst, CstSettings
 from likewise.methods.cst.model import Learner, PairSupport, untrained
 from likewise.methods.cst.objective import CLASS_WEIGHT, cst_loss
-from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, pseudo_mask
+from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, extractor_spec, pseudo_mask
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
 SUPERVISIONS = ("auto", "pseudo", "classes")
@@ -38,7 +38,7 @@ class CstTrainingSettings(MethodSettings):
     pseudo masks where it has none (pixel-level, or mixed), "pseudo" pseudo masks always (image-level), "classes" no mask
     at all: the whole support image, and the classification term alone (image-level without pseudo masks, table 1; ours,
     since its code is not published). class_weight: lambda. void_is_background: official code counts it so. pseudo, threshold,
-    many_heads, coupled, square, kernels: as in `CstSettings`. part: "learner", or the "enhancer" of pseudo masks alone.
+    pseudo_backbone, many_heads, coupled, square, kernels: as in `CstSettings`. part: "learner", or the "enhancer" of pseudo masks alone.
     """
 
     part: str = "learner"
@@ -47,6 +47,7 @@ class CstTrainingSettings(MethodSettings):
     class_weight: float = CLASS_WEIGHT
     pseudo: str = "attention"
     threshold: float = THRESHOLD
+    pseudo_backbone: str = ""
     many_heads: bool = True
     coupled: bool = False
     square: int = 12
@@ -61,9 +62,10 @@ class CstTraining:
         self.learner, self.settings = learner.requires_grad_(True).train(), settings
         self.enhancer = None if enhancer is None else enhancer.requires_grad_(False).eval()
 
-    def wants(self) -> FeatureSpec:
-        """All layers at the square size, with queries and keys of the last block."""
-        return FeatureSpec(layers=(), side=self.settings.side, squash=True, qk=True)
+    def wants(self) -> tuple[FeatureSpec, ...]:
+        """All layers at the square size, with queries and keys of the last block; the last block of another backbone for pseudo masks."""
+        extractor = extractor_spec(self.settings.side, self.settings.pseudo_backbone)
+        return (_own_spec(self.settings),) if extractor is None else (_own_spec(self.settings), extractor)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The learner's."""
@@ -82,6 +84,7 @@ class CstTraining:
             support="none" if self.settings.supervision == "classes" else "auto",
             pseudo=self.settings.pseudo,
             threshold=self.settings.threshold,
+            pseudo_backbone=self.settings.pseudo_backbone,
             many_heads=self.settings.many_heads,
             square=self.settings.square,
             kernels=self.settings.kernels,
@@ -123,7 +126,8 @@ class CstTraining:
             return torch.ones(size, device=episode.support.tokens.device)
         if episode.support_mask is not None and self.settings.supervision == "auto":
             return (resize_nearest(episode.support_mask, size) == 1).float()
-        return self._pseudo(episode.support, episode.support).float()
+        _, support = _extracted(episode)
+        return self._pseudo(support, support).float()
 
     def _query_mask(self, episode: TrainingEpisode) -> Tensor:
         size = (self.settings.side, self.settings.side)
@@ -132,7 +136,7 @@ class CstTraining:
             return nothing
         if episode.query_mask is not None and self.settings.supervision == "auto":
             return resize_nearest(episode.query_mask, size)
-        return self._pseudo(episode.query, episode.support) if episode.present else nothing
+        return self._pseudo(*_extracted(episode)) if episode.present else nothing
 
     def _pseudo(self, image: ImageFeatures, support: ImageFeatures) -> Tensor:
         """The pseudo mask (side, side) of an image by the class token of the support."""
@@ -149,9 +153,9 @@ class CstEnhancerTraining:
     def __init__(self, enhancer: MaskEnhancer, settings: CstTrainingSettings) -> None:
         self.enhancer, self.settings = enhancer.requires_grad_(True).train(), settings
 
-    def wants(self) -> FeatureSpec:
+    def wants(self) -> tuple[FeatureSpec, ...]:
         """What the learner wants, so that cached features serve both."""
-        return FeatureSpec(layers=(), side=self.settings.side, squash=True, qk=True)
+        return (_own_spec(self.settings),)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The enhancer's."""
@@ -193,12 +197,23 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
     enhancer = enhancer_of(given)
     if enhancer is not None and settings.pseudo != "attention":
         raise UsageError(f"pseudo is {settings.pseudo!r}, a mask enhancer reads attention", where="method.pseudo", remedy="Leave it out, or start without one")
+    if settings.pseudo_backbone and (enhancer is not None or settings.part == "enhancer"):
+        raise UsageError("a mask enhancer reads the learner's own backbone", where="method.pseudo_backbone", remedy="Leave it out, or start without one")
     if settings.part == "enhancer":
         return CstEnhancerTraining(enhancer or new_enhancer(backbone.heads, seed), settings)
     if any(not name.startswith(ENHANCER) for name in given):
         return CstTraining(learner_of(given, side=settings.square, kernels=settings.kernels), settings, enhancer)
     channels = backbone.depth * (backbone.heads if settings.many_heads else 1)
     return CstTraining(untrained(channels, settings.square, settings.kernels, coupled=settings.coupled, seed=seed), settings, enhancer)
+
+
+def _own_spec(settings: CstTrainingSettings) -> FeatureSpec:
+    return FeatureSpec(layers=(), side=settings.side, squash=True, qk=True)
+
+
+def _extracted(episode: TrainingEpisode) -> tuple[ImageFeatures, ImageFeatures]:
+    """Query and support as pseudo masks see them: by another backbone where there is one."""
+    return episode.more[0] if episode.more else (episode.query, episode.support)
 
 
 def _heads(item: ImageFeatures, settings: CstTrainingSettings) -> int:

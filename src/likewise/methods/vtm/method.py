@@ -274,8 +274,8 @@ class VisualTokenMatching(Method):
 
     def _wish(self, side: int) -> FeatureSpec:
         if self.settings.official:
-            return FeatureSpec(network=False, squash=True, side=side * 8 // 7)
-        return FeatureSpec(network=False, short=self.settings.nearly, side=side)
+            return FeatureSpec(backbone=None, squash=True, side=side * 8 // 7)
+        return FeatureSpec(backbone=None, short=self.settings.nearly, side=side)
 
     @cached_property
     def _side(self) -> int:

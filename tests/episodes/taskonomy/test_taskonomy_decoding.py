@@ -6,7 +6,7 @@ import torch
 
 from likewise.episodes.taskonomy.decoding import decode, metres
 from likewise.episodes.taskonomy.tasks import CHANNELS, FOLDS, SEGMENTATION, TASKS, held_out_rows, training_tasks
-from likewise.episodes.taskonomy.texture import edge_strength, texture_edges
+from likewise.functional.texture import edge_strength, texture_edges
 
 RANDOM = np.random.default_rng(0)
 

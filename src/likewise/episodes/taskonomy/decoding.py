@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise.episodes.taskonomy.tasks import DEPTH_BOUNDS, HOLE, KEYPOINTS2D_CLIP, OCCLUSION_EDGES, SEGMENTATION, TASKS
-from likewise.episodes.taskonomy.texture import texture_edges
+from likewise.functional.texture import texture_edges
 
 SPAN = 65536.0
 METRES = 1 / 512  # a raw unit of depth, after the documentation of Taskonomy

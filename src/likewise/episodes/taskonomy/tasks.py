@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from likewise.functional.texture import TEXTURE_EDGES
+
 SEGMENTATION = (2, 3, 4, 5, 6, 8, 9, 10, 12, 13, 15, 16)
 CLASSES = (
     "bottle", "chair", "couch", "plant", "bed", "dining table", "toilet", "tv", "microwave", "oven", "toaster", "sink", "fridge", "book", "clock", "vase",
 )  # fmt: skip
 DEPTH_BOUNDS = {"depth_euclidean": (0.42, 0.62, 0.64, 0.68, 0.70, 1.0), "depth_zbuffer": (0.40, 0.60, 0.64, 0.66, 0.70, 1.0)}
 OCCLUSION_EDGES = (0.0005, 0.001, 0.002, 0.003, 0.01)
-TEXTURE_EDGES = ((3, 1), (11, 2), (19, 3))  # side and sigma of the Gaussian
-TEXTURE_CLIP = 0.4
 KEYPOINTS2D_CLIP = 0.005
 HOLE = 64500  # euclidean depths from here on are holes of the scan
 THRESHOLD = 0.2  # from which probability a pixel belongs to a class

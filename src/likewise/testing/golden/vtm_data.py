@@ -27,7 +27,7 @@ def _labels(case: Case) -> Mapping[str, Any]:
     import torch
 
     from likewise.episodes.taskonomy.decoding import decode, segmentation
-    from likewise.episodes.taskonomy.texture import edge_strength
+    from likewise.functional.texture import edge_strength
 
     found: dict[str, Any] = {}
     for task in case.config["channels"]:

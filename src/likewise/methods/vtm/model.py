@@ -101,6 +101,37 @@ class Head(nn.Module):
         assert isinstance(layer, Matching)
         return layer
 
+    def remember(self, tokens: Sequence[Tensor], labels: Tensor, group: Sequence[int], biases: BiasSets | None = None, *, chunk: int = 8) -> SupportMemory:
+        """Keys and values of a support: image tokens (G, E, h*w, D) of four levels, labels (C, E, H, W) in 0..1, -1 where unknown.
+
+        group: of each channel; biases: those that the tokens were made under.
+        """
+        keys = tuple(self.level(index).keys(level).flatten(1, 2) for index, level in enumerate(tokens))
+        seen = self.label_tokens(labels.flatten(0, 1), chunk)
+        values = tuple(torch.unflatten(self.level(index).values(level), 0, labels.shape[:2]).flatten(1, 2) for index, level in enumerate(seen))
+        return SupportMemory(keys, values, tuple(group), biases or {})
+
+    def logits(self, tokens: Sequence[Tensor], memory: SupportMemory, grid: tuple[int, int], *, chunk: int = 4, dropout: float = 0.0) -> Tensor:
+        """Logits (B, C, H', W') of queries with image tokens (G, B, Q, D) of four levels, at 16 times the grid; dropout: on the attention."""
+        levels = self.read(tokens, memory, dropout)
+        maps = self.decode([level.flatten(0, 1) for level in levels], grid, chunk)
+        return torch.unflatten(maps, 0, (-1, len(memory.group)))
+
+    def read(self, tokens: Sequence[Tensor], memory: SupportMemory, dropout: float = 0.0) -> list[Tensor]:
+        """Label tokens (B, C, Q, Z) of four levels, of image tokens (G, B, Q, D)."""
+        return [self._read(index, tokens[index], memory, dropout) for index in range(LEVELS)]
+
+    def _read(self, level: int, tokens: Tensor, memory: SupportMemory, dropout: float) -> Tensor:
+        """Label tokens (B, C, Q, Z) of one level, of image tokens (G, B, Q, D)."""
+        layer, keys, values = self.level(level), memory.keys[level], memory.values[level]
+        found: list[Tensor] = [tokens] * len(memory.group)
+        for own in range(len(keys)):
+            members = [channel for channel, group in enumerate(memory.group) if group == own]
+            read = layer(tokens[own], keys[own].float(), values[members].float(), dropout)
+            for place, channel in enumerate(members):
+                found[channel] = read[:, place]
+        return torch.stack(found, dim=1)
+
 
 @dataclass(frozen=True)
 class SupportMemory:
@@ -163,20 +194,15 @@ class Vtm:
         through a network at once; share: False keeps channels with equal biases apart, so that each gets gradients of its
         own; drop: of branches, in training.
         """
-        channels, count = labels.shape[:2]
+        channels = len(labels)
         first = [0] * channels if not biases else equal_rows(biases) if share else list(range(channels))
         rows = list(dict.fromkeys(first))
         own = chosen(biases, rows) if biases else {}
-        tokens = self.group_tokens(images, own, chunk, drop)
-        keys = tuple(self.head.level(index).keys(level).flatten(1, 2) for index, level in enumerate(tokens))
-        seen = self.head.label_tokens(labels.flatten(0, 1), chunk)
-        values = tuple(torch.unflatten(self.head.level(index).values(level), 0, (channels, count)).flatten(1, 2) for index, level in enumerate(seen))
-        return SupportMemory(keys, values, tuple(rows.index(index) for index in first), own)
+        return self.head.remember(self.group_tokens(images, own, chunk, drop), labels, [rows.index(index) for index in first], own, chunk=chunk)
 
     def matched(self, images: Tensor, memory: SupportMemory, *, dropout: float = 0.0, drop: Drop | None = None, chunk: int = 8) -> list[Tensor]:
         """Label tokens (B, C, h*w, Z) of four levels, of queries (B, 3, H, W): one pass a group, then attention to the support."""
-        tokens = self.group_tokens(images, memory.biases, chunk, drop)
-        return [self._read(level, tokens[level], memory, dropout) for level in range(LEVELS)]
+        return self.head.read(self.group_tokens(images, memory.biases, chunk, drop), memory, dropout)
 
     def _position(self, images: Tensor) -> Tensor:
         """Positions for the grid of images; of an image encoder that is not trained they are made once."""
@@ -188,17 +214,6 @@ class Vtm:
                 self.positions[grid] = self.image.position(grid)
         return self.positions[grid]
 
-    def _read(self, level: int, tokens: Tensor, memory: SupportMemory, dropout: float) -> Tensor:
-        """Label tokens (B, C, Q, Z) of one level, of image tokens (G, B, Q, D)."""
-        layer, keys, values = self.head.level(level), memory.keys[level], memory.values[level]
-        found: list[Tensor] = [tokens] * len(memory.group)
-        for own in range(len(keys)):
-            members = [channel for channel, group in enumerate(memory.group) if group == own]
-            read = layer(tokens[own], keys[own].float(), values[members].float(), dropout)
-            for place, channel in enumerate(members):
-                found[channel] = read[:, place]
-        return torch.stack(found, dim=1)
-
     def logits(self, images: Tensor, memory: SupportMemory, *, batch: int = 1, chunk: int = 4, dropout: float = 0.0, drop: Drop | None = None) -> Tensor:
         """Logits (B, C, H', W') of queries (B, 3, H, W), at 16 times the grid.
 
@@ -207,9 +222,8 @@ class Vtm:
         """
         found = []
         for part in torch.split(images, batch):
-            levels = self.matched(part, memory, dropout=dropout, drop=drop)
-            maps = self.head.decode([tokens.flatten(0, 1) for tokens in levels], self.grid(part), chunk)
-            found.append(torch.unflatten(maps, 0, (len(part), -1)))
+            tokens = self.group_tokens(part, memory.biases, drop=drop)
+            found.append(self.head.logits(tokens, memory, self.grid(part), chunk=chunk, dropout=dropout))
         return torch.cat(found)
 
 

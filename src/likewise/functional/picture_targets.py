@@ -1,8 +1,8 @@
 """Dense targets made from a picture itself: labels without a labeller, for meta-training and for tests.
 
 All take pictures (N, 3, H, W) in 0..1 and give values (N, C, H, W) in 0..1 and where these are known (N, C, H, W), of 0 and
-1. What has no scale of its own is measured by the largest value of each picture; a picture in which there is nothing gets
-zeros. `PICTURE_TARGETS` lists them with their sources.
+1. What has no scale of its own is measured by the largest value of each picture, unless even that cannot be seen: a picture in
+which there is nothing gets zeros. `PICTURE_TARGETS` lists them with their sources.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from likewise.functional.texture import TEXTURE_EDGES, texture_edges
 Made = tuple[Tensor, Tensor]
 HARRIS = 0.04  # k, within the usual 0.04 to 0.06
 CORNER_SIGMA, ORIENTATION_SIGMA, CONTRAST_SIGMA, SALIENCY_SIGMA = 1.5, 3.0, 4.0, 1.0  # pixels; ours but for the last, which stands for a 5x5 binomial filter
+STEP, SEEN = 1 / 255, 1.0  # the least difference of lightness that a picture can hold, and of colours that people see
 WEAK = 0.01  # share of the strongest gradient energy below which a direction means nothing
 _LAB_SPAN = 110.0  # a and b of colours that a screen shows lie within
 _TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))  # sRGB, D65
@@ -47,20 +48,21 @@ def corners(pictures: Tensor) -> Made:
     """
     across, both, down = structure(pictures, CORNER_SIGMA)
     response = across * down - both.square() - HARRIS * (across + down).square()
-    return _all_known(_by_largest(response.clamp_min(0) ** 0.25))
+    return _all_known(_by_largest(response.clamp_min(0) ** 0.25, STEP))
 
 
 def saliency(pictures: Tensor) -> Made:
     """How far the colour of a place is from the picture's mean colour."""
     colours = lab(pictures)
-    return _all_known(_by_largest((smoothed(colours, SALIENCY_SIGMA) - colours.mean(dim=(2, 3), keepdim=True)).norm(dim=1, keepdim=True)))
+    return _all_known(_by_largest((smoothed(colours, SALIENCY_SIGMA) - colours.mean(dim=(2, 3), keepdim=True)).norm(dim=1, keepdim=True), SEEN))
 
 
 def contrast(pictures: Tensor) -> Made:
     """Standard deviation of lightness around each place."""
     light = lab(pictures)[:, :1] / 100
+    light = light - light.mean(dim=(2, 3), keepdim=True)  # so that squares of what is alike are small, and so is their rounding
     variance = smoothed(light.square(), CONTRAST_SIGMA) - smoothed(light, CONTRAST_SIGMA).square()
-    return _all_known(_by_largest(variance.clamp_min(1e-6).sqrt() - 1e-3))
+    return _all_known(_by_largest(variance.clamp_min(0).sqrt(), STEP))
 
 
 def orientation(pictures: Tensor) -> Made:
@@ -68,7 +70,7 @@ def orientation(pictures: Tensor) -> Made:
     across, both, down = structure(pictures, ORIENTATION_SIGMA)
     energy = across + down
     doubled = torch.cat([across - down, 2 * both], dim=1)
-    known = (energy > WEAK * energy.amax(dim=(2, 3), keepdim=True)).expand_as(doubled)
+    known = (energy > (WEAK * energy.amax(dim=(2, 3), keepdim=True)).clamp_min(STEP**2)).expand_as(doubled)
     unit = doubled / doubled.norm(dim=1, keepdim=True).clamp_min(1e-12)
     return torch.where(known, (1 + unit) / 2, torch.zeros_like(unit)), known.to(pictures)
 
@@ -108,9 +110,9 @@ def smoothed(maps: Tensor, sigma: float) -> Tensor:
     return conv2d(conv2d(flat, weight[None, None, :, None]), weight[None, None, None]).reshape(maps.shape)
 
 
-def _by_largest(values: Tensor) -> Tensor:
-    values = values.clamp_min(0)
-    return values / values.amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)
+def _by_largest(values: Tensor, least: float) -> Tensor:
+    """Values over the largest of each picture, which counts as `least` at least."""
+    return values / values.amax(dim=(1, 2, 3), keepdim=True).clamp_min(least)
 
 
 def _all_known(values: Tensor) -> Made:

@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d
 
 TEXTURE_EDGES = ((3, 1), (11, 2), (19, 3))  # side and sigma of the Gaussian
 TEXTURE_CLIP = 0.4  # of the strongest edge
+_ROUNDING = 1e-5  # an edge of one step of 255 is a hundred times that, at the coarsest scale too
 
 
 def texture_edges(pictures: Tensor, *, each_alone: bool = True) -> Tensor:
@@ -20,7 +21,7 @@ def texture_edges(pictures: Tensor, *, each_alone: bool = True) -> Tensor:
     for kernel, sigma in TEXTURE_EDGES:
         strength = edge_strength(pictures, kernel, sigma)
         largest = strength.amax(dim=(1, 2, 3), keepdim=True) if each_alone else strength.max()
-        scaled = torch.where(largest > 0, strength / largest, torch.zeros_like(strength))
+        scaled = torch.where(largest > _ROUNDING, strength / largest, torch.zeros_like(strength))
         found.append(scaled.clamp_max(TEXTURE_CLIP) / TEXTURE_CLIP)
     return torch.cat(found, dim=1)
 

@@ -162,7 +162,7 @@ class Method(ABC):
         return ()
 
     @classmethod
-    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
+    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable[Any]:
         """What a training loop trains, for features of a backbone of that shape.
 
         settings: of the training, by name; seed: of the initial numbers; start: tensors of a checkpoint to begin from. Raises

@@ -77,7 +77,9 @@ def changed(path, *changes):
 
 
 def test_the_loss_falls_and_the_checkpoint_is_one_that_the_method_takes(dense_recipe, tmp_path):
-    outcome = train(changed(dense_recipe, "episodes=120", "validation.every=120", "dense.altered=false", "dense.targets=['colour']", "dense.mixed=0"), tmp_path / "run")
+    outcome = train(
+        changed(dense_recipe, "episodes=120", "validation.every=120", "dense.altered=false", "dense.targets=['colour']", "dense.mixed=0"), tmp_path / "run"
+    )
     assert outcome.losses[1] < 0.8 * outcome.losses[0]
     card = read_card(outcome.checkpoint)
     assert card.method == "vtm"

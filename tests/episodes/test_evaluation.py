@@ -165,7 +165,7 @@ class TestBadInput:
         folder = labelled_folder(tmp_path / "set", {1: 2, 2: 2})
         data = LabelledBenchmark.open(folder, folds=1)
         (folder / "images" / "c1-0.png").unlink()
-        monkeypatch.setattr(evaluation, "load_backbone", lambda name: pytest.fail("slow work was begun"))
+        monkeypatch.setattr(evaluation, "open_provider", lambda *_: pytest.fail("slow work was begun"))
         with pytest.raises(InputError, match="not there any more"):
             Runner(contender()).evaluate(data, Setting(episodes=20))
 

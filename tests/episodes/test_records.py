@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from benchmarks_made import labelled_folder
 
 from likewise.episodes import running
@@ -16,6 +17,7 @@ from likewise.episodes.record import commit
 from likewise.episodes.running import Job, contenders_named, folds_named, name_of, run_all, run_table
 from likewise.errors import UsageError
 from likewise.task.learning import Place
+from likewise.weights import Card, write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +151,14 @@ class TestNames:
         assert {"analogy", "prototype", "ridge"} <= set(every)
         assert "cst" not in every
         trained = {one.method: one.checkpoint for one in contenders_named("all", contender(checkpoint="random"), "tag")}
-        assert (trained["cst"], trained["ridge"]) == ("random", None)
+        assert (trained["cst"], trained["vtm"], trained["ridge"]) == ("random", "random", None)
+
+    def test_a_checkpoint_that_says_whose_it_is_brings_that_method_alone_into_all(self, tmp_path):
+        path = tmp_path / "x.safetensors"
+        write_checkpoint({"x": torch.zeros(1)}, path, Card("vtm", {}))
+        trained = {one.method: one.checkpoint for one in contenders_named("all", contender(checkpoint=str(path)), "mask")}
+        assert trained["vtm"] == str(path)
+        assert "cst" not in trained
 
     def test_several_are_named_with_commas_each_with_its_own_checkpoint(self):
         found = contenders_named("ridge, cst:random,cst:runs/pixel/best.safetensors,ridge", contender(), "mask")

@@ -13,7 +13,7 @@ from likewise.errors import WeightsError
 # transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel`, `ViTMAEModel` -> official. Queries, keys and values are
 # three tensors there and one here, so they are named qkv.0, qkv.1, qkv.2 first and joined afterwards.
 _RULES = [
-    (r"^(dinov2_with_registers|dinov2|vit|backbone)\.", ""),
+    (r"^(dinov2_with_registers|dinov2|vit|backbone|beit)\.", ""),
     (r"^embeddings\.cls_token$", "cls_token"),
     (r"^embeddings\.mask_token$", "mask_token"),
     (r"^embeddings\.register_tokens$", "register_tokens"),
@@ -30,6 +30,11 @@ _RULES = [
     (r"\.attention\.o_proj\.", ".attn.proj."),
     (r"\.layer_scale1\.lambda1$", ".ls1.gamma"),
     (r"\.layer_scale2\.lambda1$", ".ls2.gamma"),
+    (r"\.(?:lambda|gamma)_([12])$", r".ls\1.gamma"),  # BEiT, at the hub and as released
+    (r"\.attn\.q_bias$", ".attn.qkv.0.bias"),
+    (r"\.attn\.v_bias$", ".attn.qkv.2.bias"),
+    (r"(blocks\.\d+)(?:\.attention)*\.relative_position_bias\.relative_position_bias_table$", r"\1.attn.relative_position_bias_table"),
+    (r"^(?:encoder\.relative_position_bias|shared_position_bias|rel_pos_bias)\.relative_position_bias_table$", "relative_position_bias_table"),
     (r"\.layernorm_before\.", ".norm1."),
     (r"\.layernorm_after\.", ".norm2."),
     (r"\.intermediate\.dense\.", ".mlp.fc1."),
@@ -37,23 +42,45 @@ _RULES = [
     (r"^layernorm\.", "norm."),
 ]
 # trained with the backbone, no part of its features: mask tokens, poolers, classifiers, the decoder of MAE
-_UNUSED = re.compile(r"^(mask_token$|pooler\.|head\.|classifier\.|decoder|pre_logits\.)")
+_UNUSED = re.compile(r"^(mask_token$|pooler\.|head\.|classifier\.|decoder|pre_logits\.|lm_head\.|fc_norm\.)|relative_position_index$")
+_SHARED = "relative_position_bias_table"  # of BEiT's self-supervised weights: one table for all blocks
 
 
 def official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under official names, queries, keys and values joined; tensors that features do not need are dropped."""
+    """The tensors under official names, queries, keys and values joined; tensors that features do not need are dropped.
+
+    Of BEiT a table that all blocks share is given to each, keys get a bias of zero, and a final norm, which its
+    self-supervised weights do not use, is dropped.
+    """
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         for pattern, replacement in _RULES:
             name = re.sub(pattern, replacement, name)
-        if not _UNUSED.match(name):
+        if not _UNUSED.search(name):
             renamed[name] = tensor
-    joined = {name: tensor for name, tensor in renamed.items() if ".attn.qkv.0." not in name and ".attn.qkv.1." not in name and ".attn.qkv.2." not in name}
-    for name in renamed:
+    return _as_beit(_joined(renamed))
+
+
+def _joined(renamed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Three tensors of queries, keys and values as one; a bias that keys do not have is zero."""
+    joined = {name: tensor for name, tensor in renamed.items() if not re.search(r"\.attn\.qkv\.[012]\.", name)}
+    for name, first in renamed.items():
         if ".attn.qkv.0." in name:
-            parts = [renamed[name.replace(".qkv.0.", f".qkv.{part}.")] for part in range(3)]
-            joined[name.replace(".qkv.0.", ".qkv.")] = torch.cat(parts, dim=0)
+            key = renamed.get(name.replace(".qkv.0.", ".qkv.1."), torch.zeros_like(first) if name.endswith(".bias") else None)
+            parts = [first, key, renamed[name.replace(".qkv.0.", ".qkv.2.")]]
+            joined[name.replace(".qkv.0.", ".qkv.")] = torch.cat([part for part in parts if part is not None], dim=0)
     return joined
+
+
+def _as_beit(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What is said of BEiT in `official_names`; tensors of other networks as they are."""
+    if _SHARED in tensors:
+        table = tensors.pop(_SHARED)
+        depth = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("blocks."))
+        tensors |= {f"blocks.{index}.attn.{_SHARED}": table for index in range(depth)}
+    if f"blocks.0.attn.{_SHARED}" in tensors:
+        return {name: tensor for name, tensor in tensors.items() if not name.startswith("norm.")}
+    return tensors
 
 
 def check_layout(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:

@@ -25,8 +25,6 @@ from likewise.errors import UsageError
 
 Precision = Literal["float32", "bfloat16"]
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what every backbone of the registry was trained with
-
 
 class Engine(Protocol):
     """Runs a network: `run` takes images (B, H, W, 3) uint8 and returns layers (B, L, T, D) and, if asked, q and k."""
@@ -48,11 +46,11 @@ class FeatureGraph(nn.Module):
     def __init__(self, network: VisionTransformer, spec: FeatureSpec) -> None:
         super().__init__()
         self.network, self.layers, self.qk = network, spec.layers, spec.qk
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD))
+        self.register_buffer("mean", torch.tensor(network.config.mean))
+        self.register_buffer("std", torch.tensor(network.config.std))
 
     def forward(self, images: Tensor, position: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, H, W, 3) uint8, position (1, 1+P, D) -> layers (B, L, T, D)[, q, k]."""
+        """Images (B, H, W, 3) uint8, position of their grid (see `VisionTransformer.position`) -> layers (B, L, T, D)[, q, k]."""
         normalised = ((images.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
         outputs = self.network(normalised.to(position.dtype), self.layers, position, facets=("q", "k") if self.qk else ())
         count = len(self.layers) or self.network.config.depth

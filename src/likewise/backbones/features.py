@@ -18,7 +18,10 @@ class FeatureSpec:
     pixels: also the picture itself, its longer side at most this many pixels (under 256 enlarged to that), 0: not;
     copy: 0 for the picture as it is, k > 0 for the k-th altered copy (`backbones.alter`), for learning only;
     tile: the largest side of a square of the same area that goes through the network at once, 0: no limit; a larger
-    `side` is cut into overlapping tiles (`backbones.tiles`). backbone: the name of another network than the task's own, "" for that.
+    `side` is cut into overlapping tiles (`backbones.tiles`);
+    backbone: the name of another network than the task's own, "" for that, None for none: the view itself is the answer, as
+    `pixels`, for methods that run networks themselves; short, with None alone: how far a picture may be from a square to become
+    one of `side` pixels, others keep their shape with a shorter side of that many (with squash no others are left).
     """
 
     layers: tuple[int, ...] = (-1,)
@@ -29,7 +32,8 @@ class FeatureSpec:
     pixels: int = 0
     copy: int = 0
     tile: int = 0
-    backbone: str = ""
+    short: float = 0.0
+    backbone: str | None = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from likewise.backbones.engines import Engine, instruction_set, make_engine
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
 from likewise.backbones.registry import Backbone, load_backbone
 from likewise.backbones.tiles import Tiling, plan_tiles
-from likewise.data.geometry import fitted_size, resize_image, squash_image, working_grid
+from likewise.data.geometry import fitted_size, resize_image, short_side, squash_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
 from likewise.files import replacing
 
@@ -69,7 +69,7 @@ class FeatureProvider:
 
     def serving(self, spec: FeatureSpec) -> FeatureProvider:
         """The provider of the backbone that a wish names: this one, or another with the same engine and device. WeightsError where its weights are missing."""
-        if spec.backbone in ("", self.backbone.name):
+        if spec.backbone in ("", None, self.backbone.name):
             return self
         if spec.backbone not in self._others:
             opened = load_backbone(spec.backbone)
@@ -85,6 +85,8 @@ class FeatureProvider:
 
     def working_shape(self, size: tuple[int, int], spec: FeatureSpec) -> tuple[int, int]:
         """The (height, width) in pixels at which an image of `size` is shown to the backbone."""
+        if spec.backbone is None:
+            return (spec.side, spec.side) if spec.squash else short_side(size, spec.side, spec.short)
         patch = self.serving(spec).backbone.config.patch
         if spec.squash:
             cells = max(1, spec.side // patch)
@@ -114,6 +116,8 @@ class FeatureProvider:
 
     def extract(self, images: Sequence[Prepared], spec: FeatureSpec, times: StageTimes | None = None) -> list[ImageFeatures]:
         """Features of images, in order; those of one working shape go through the network together."""
+        if spec.backbone is None:
+            return [_bare(image, spec) for image in images]
         if (own := self.serving(spec)) is not self:
             return own.extract(images, spec, times)
         found = {index: kept for index, image in enumerate(images) if (kept := self._read(image, spec)) is not None}
@@ -140,6 +144,8 @@ class FeatureProvider:
 
     def describe(self, spec: FeatureSpec) -> dict[str, str]:
         """What an answer depends on besides the weights: engine, precision, device, instruction set."""
+        if spec.backbone is None:  # methods run their own networks by torch, on the CPU, as they are
+            return {"engine": "torch", "precision": "float32", "device": "cpu", "instructions": instruction_set()}
         engine = self.serving(spec).engine(spec)
         return {"engine": engine.name, "precision": engine.precision, "device": self.device.type, "instructions": instruction_set()}
 
@@ -208,6 +214,13 @@ class FeatureProvider:
         tensors |= {name: tensor for name in ("q", "k", "prefix_qk") if (tensor := getattr(features, name)) is not None}
         with replacing(path) as draft:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+
+
+def _bare(image: Prepared, spec: FeatureSpec) -> ImageFeatures:
+    """The view of a wish without a network: no tokens, its pixels alone."""
+    nothing = torch.zeros(0, 0, 0, dtype=torch.float16)
+    view = torch.from_numpy(image.views[spec].transpose(2, 0, 1).copy())
+    return ImageFeatures(nothing, nothing, (0, 0), image.size, pixels=view)
 
 
 def _pixels(image: Prepared, spec: FeatureSpec) -> Tensor | None:

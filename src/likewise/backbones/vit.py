@@ -1,7 +1,11 @@
-"""The vision transformer of DINO, DINOv2 (with and without registers), MAE and class-supervised training, with the official names of its tensors.
+"""The vision transformer of DINO, DINOv2 (with and without registers), MAE, BEiT and class-supervised training, with the official names of its tensors.
 
 Sources: Dosovitskiy et al. 2021 (ViT), Touvron et al. 2021 (DeiT), Caron et al. 2021 (DINO), He et al. 2022 (MAE),
-Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers).
+Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers), Bao et al. 2022 (BEiT).
+
+BEiT differs in four things: positions are relative, a bias of the attention looked up in a table of each block; there is
+no final norm; keys have no bias (here it is zero: the same number added to all keys of a query changes nothing); its
+factors on the residual branches are called gamma_1 and gamma_2 (here `ls1.gamma`, `ls2.gamma`).
 """
 
 from __future__ import annotations
@@ -14,10 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from likewise.backbones.position import PositionRule, resize_position_embedding
+from likewise.backbones.biases import OWN, BiasSets, BlockBiases, normed, of_block, projected
+from likewise.backbones.position import PositionRule, relative_count, relative_index, resize_position_embedding, resize_relative_table
 
 Facet = Literal["q", "k", "v"]
 FACETS: tuple[Facet, ...] = ("q", "k", "v")
+Colour = tuple[float, float, float]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +32,9 @@ class VitConfig:
     """The shape of a vision transformer.
 
     grid: the (square) grid of its stored position embeddings; registers: register tokens behind the class token;
-    layer_scale: learned factors on the residual branches; position_rule: how positions are resized.
+    layer_scale: learned factors on the residual branches; position_rule: how positions are resized;
+    channels: of its images; relative: BEiT's positions; final_norm: whether its weights have a norm behind the last block;
+    mean, std: of the pixels (0..1) that it was trained on, which engines bring to 0 and 1.
     """
 
     width: int
@@ -38,6 +47,11 @@ class VitConfig:
     mlp_ratio: int = 4
     norm_eps: float = 1e-6
     position_rule: PositionRule = "antialias"
+    channels: int = 3
+    relative: bool = False
+    final_norm: bool = True
+    mean: Colour = IMAGENET_MEAN
+    std: Colour = IMAGENET_STD
 
     @property
     def prefix(self) -> int:
@@ -58,11 +72,13 @@ class LayerScale(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with one matrix for queries, keys and values."""
+    """Multi-head self-attention with one matrix for queries, keys and values; places: of a table of relative positions, 0: none."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, places: int = 0) -> None:
         super().__init__()
         self.heads = heads
+        if places:
+            self.relative_position_bias_table = nn.Parameter(torch.zeros(places, heads))
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
@@ -72,11 +88,11 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D)."""
+    def forward(self, x: Tensor, relative: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D); relative (A, T, T) is added to the products, bias (B, D) stands for that of the projection."""
         q, k, v = self.split(x)
-        mixed = scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=None if relative is None else relative[None])  # of four axes: the fused kernel
+        return projected(self.proj, mixed.transpose(1, 2).reshape(x.shape), bias)
 
 
 class Mlp(nn.Module):
@@ -87,9 +103,9 @@ class Mlp(nn.Module):
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., D) -> (..., D)."""
-        return self.fc2(nn.functional.gelu(self.fc1(x)))
+    def forward(self, x: Tensor, first: Tensor | None = None, second: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D); first (B, 4D), second (B, D) stand for the biases."""
+        return projected(self.fc2, nn.functional.gelu(projected(self.fc1, x, first)), second)
 
 
 class Block(nn.Module):
@@ -98,16 +114,18 @@ class Block(nn.Module):
     def __init__(self, config: VitConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.attn: Attention = Attention(config.width, config.heads)
+        self.attn: Attention = Attention(config.width, config.heads, relative_count(config.grid) if config.relative else 0)
         self.ls1 = LayerScale(config.width) if config.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
         self.mlp = Mlp(config.width, config.mlp_ratio * config.width)
         self.ls2 = LayerScale(config.width) if config.layer_scale else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D)."""
-        x = x + self.ls1(self.attn(self.norm1(x)))
-        return x + self.ls2(self.mlp(self.norm2(x)))
+    def forward(self, x: Tensor, relative: Tensor | None = None, biases: BlockBiases = OWN, kept: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D); relative (A, T, T); biases: of each sample, in place of the block's; kept: see `VisionTransformer`."""
+        first = self.ls1(self.attn(normed(self.norm1, x, biases.norm1), relative, biases.proj))
+        x = x + (first if kept is None else first * kept[0, :, None, None])
+        second = self.ls2(self.mlp(normed(self.norm2, x, biases.norm2), biases.fc1, biases.fc2))
+        return x + (second if kept is None else second * kept[1, :, None, None])
 
 
 class PatchEmbed(nn.Module):
@@ -115,10 +133,10 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, config: VitConfig) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, config.width, config.patch, config.patch)
+        self.proj = nn.Conv2d(config.channels, config.width, config.patch, config.patch)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, P, D), row-major."""
+        """(B, C, H, W) -> (B, P, D), row-major."""
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
@@ -129,31 +147,50 @@ class VisionTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, config.width))
+        if not config.relative:
+            self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, config.width))
         if config.registers:
             self.register_tokens = nn.Parameter(torch.zeros(1, config.registers, config.width))
         self.patch_embed = PatchEmbed(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps) if config.final_norm else nn.Identity()
 
     def position(self, grid: tuple[int, int]) -> Tensor:
-        """The position embeddings (1, 1 + h*w, D) for a grid of patches."""
+        """What `forward` needs to know of a grid of patches: position embeddings (1, 1 + h*w, D), or relative ones (L, A, T, T)."""
         stored = (self.config.grid, self.config.grid)
+        if self.config.relative:
+            index = relative_index(grid).to(self.cls_token.device)
+            tables = (resize_relative_table(cast(Block, block).attn.relative_position_bias_table, stored, grid) for block in self.blocks)
+            return torch.stack([table[index].permute(2, 0, 1) for table in tables])
         return resize_position_embedding(self.pos_embed, stored, grid, self.config.position_rule)
 
     def embed(self, images: Tensor, position: Tensor) -> Tensor:
-        """Tokens before the first block: class, registers, patches. (B, 3, H, W) -> (B, T, D)."""
+        """Tokens before the first block: class, registers, patches. (B, C, H, W) -> (B, T, D)."""
         batch = images.shape[0]
+        if self.config.relative:
+            return torch.cat([self.cls_token.expand(batch, -1, -1), self.patch_embed(images)], dim=1)
         class_token = (self.cls_token + position[:, :1]).expand(batch, -1, -1)
         patches = self.patch_embed(images) + position[:, 1:]
         if self.config.registers:
             return torch.cat([class_token, self.register_tokens.expand(batch, -1, -1), patches], dim=1)
         return torch.cat([class_token, patches], dim=1)
 
-    def forward(self, images: Tensor, layers: Sequence[int], position: Tensor | None = None, *, facets: Sequence[Facet] = ()) -> list[Tensor]:
+    def forward(
+        self,
+        images: Tensor,
+        layers: Sequence[int],
+        position: Tensor | None = None,
+        *,
+        facets: Sequence[Facet] = (),
+        biases: BiasSets | None = None,
+        kept: Tensor | None = None,
+        final_norm: bool = True,
+    ) -> list[Tensor]:
         """Outputs of the asked blocks after the final norm, (B, T, D) each, in the order asked; without any, of all blocks.
 
-        images (B, 3, H, W), normalised, sides multiples of the patch; layers count from 0, negative from the end.
+        images (B, C, H, W), normalised, sides multiples of the patch; layers count from 0, negative from the end.
+        biases: a row for each image, in place of the network's (`biases.chosen`); kept: factors (L, 2, B) on both residual
+        branches of each block, for training with whole branches dropped; final_norm: False leaves it out.
         facets: behind them queries, keys or values (B, A, T, D/A) of the last block, not scaled; the block's attention
         is `attention_map` of the first two.
         """
@@ -164,13 +201,13 @@ class VisionTransformer(nn.Module):
         x, outputs, taps = self.embed(images, position), {}, []
         last = self.config.depth - 1 if facets else max(wanted)
         for index in range(last + 1):
-            block = cast(Block, self.blocks[index])
+            block, own = cast(Block, self.blocks[index]), of_block(biases, index)
             if facets and index == self.config.depth - 1:
-                split = block.attn.split(block.norm1(x))
+                split = block.attn.split(normed(block.norm1, x, own.norm1))
                 taps = [split[FACETS.index(facet)] for facet in facets]
-            x = block(x)
+            x = block(x, position[index] if self.config.relative else None, own, None if kept is None else kept[index])
             if index in wanted:
-                outputs[index] = self.norm(x)
+                outputs[index] = self.norm(x) if final_norm else x
         return [outputs[index] for index in wanted] + taps
 
 

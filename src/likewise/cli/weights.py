@@ -49,13 +49,17 @@ def convert(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="The method that the checkpoint belongs to, for example cst.")],
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint as its authors publish it. Nothing in it is run.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="The file to write.")],
+    base: Annotated[
+        Path | None,
+        typer.Option("--base", metavar="FILE", help="The checkpoint that FILE was tuned from, if FILE holds only what was tuned.", show_default=False),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite OUT if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Convert a published checkpoint of a method; use it by `--checkpoint OUT`."""
     from likewise.methods.convert import convert_checkpoint
 
-    count = convert_checkpoint(method, source, out, overwrite=force)
+    count = convert_checkpoint(method, source, out, base=base, overwrite=force)
     if as_json:
         print(json.dumps({"path": str(out), "tensors": count}))
         return

@@ -48,6 +48,20 @@ def fitted_size(size: tuple[int, int], longest: int, *, shortest: int = 256) -> 
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
+def short_side(size: tuple[int, int], side: int, nearly: float = 1.0, *, largest_ratio: float = 8.0) -> tuple[int, int]:
+    """The (height, width) of a picture of `size` (H, W) whose shorter side becomes `side` pixels, its shape kept.
+
+    A picture whose longer side is at most `nearly` times the shorter becomes a square; one beyond `largest_ratio` times is
+    squeezed to that.
+
+    >>> short_side((480, 640), 224), short_side((480, 640), 224, 1.5), short_side((10, 1000), 224)
+    ((224, 299), (224, 224), (224, 1792))
+    """
+    ratio = max(size) / min(size)
+    longer = side if ratio <= nearly else round(side * min(ratio, largest_ratio))
+    return (side, longer) if size[0] <= size[1] else (longer, side)
+
+
 def area_resize(plane: NDArray[np.generic], grid: tuple[int, int]) -> NDArray[np.float32]:
     """Mean of a (H, W) plane over each cell of a (h, w) grid, in float32; exact for sizes that do not divide.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import likewise
-from likewise.backbones import FeatureProvider, FeatureSpec, load_backbone, pick_device
+from likewise.backbones import FeatureProvider, FeatureSpec
 from likewise.backbones.vit import VitConfig
 from likewise.data import LabelKind
 from likewise.episodes.answering import answered, labels_in, present_in
@@ -28,7 +28,7 @@ from likewise.errors import InputError, UsageError
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
 from likewise.task.equipping import equip
-from likewise.task.learning import Place
+from likewise.task.learning import Place, open_provider
 from likewise.weights import Card
 
 Told = Callable[[int, int], None]  # episodes done, of how many
@@ -130,19 +130,10 @@ class Runner:
 
     @cached_property
     def _provider(self) -> FeatureProvider:
-        from likewise import weights
-
-        name, place = self._ready.backbone, self.contender.place
-        opened = load_backbone(name if name.startswith("random:") else weights.resolve(name))
-        self._ready.check(opened)
-        return FeatureProvider(
-            opened,
-            engine=place.engine,
-            device=pick_device(place.device),
-            precision=place.precision,
-            cache=weights.cache_folder() / "openvino",
-            features=self._features,
-        )
+        provider = open_provider(self._ready.backbone, self.contender.place, self.method, self._features)
+        self._ready.check(provider.backbone)
+        self.method = self.method.mounted(provider.backbone)
+        return provider
 
     def _limit_features(self, images: int) -> None:
         """Before the weights are opened for answers: keep no features where they would be too large."""
@@ -173,7 +164,8 @@ class Runner:
     def _answer(self, benchmark: Benchmark, setting: Setting, index: int, episode: Episode) -> Outcome:
         """The outcome of an episode."""
         try:
-            prediction = answered(self.method, self._provider, benchmark, episode, setting.labelling, setting.pairing)
+            provider = self._provider  # first: it mounts the method
+            prediction = answered(self.method, provider, benchmark, episode, setting.labelling, setting.pairing)
         except InputError as error:
             raise InputError(error.what, where=f"episode {index}: {error.where}", remedy=error.remedy) from error
         truth = benchmark.labels(episode.query)

@@ -10,6 +10,9 @@ from likewise.episodes.folds import FOLDS, OfficialName
 from likewise.episodes.fss import FssBenchmark
 from likewise.episodes.lists import ImageList, Split, read_list
 from likewise.episodes.official import OfficialBenchmark, list_folder
+from likewise.episodes.taskonomy.folder import TaskonomyFolder
+from likewise.episodes.taskonomy.supports import TRAINING_IMAGES
+from likewise.episodes.taskonomy.tasks import BUILDINGS, TASKS
 from likewise.errors import InputError, UsageError, close_match
 
 LISTS_FROM = "https://github.com/dahyun-kang/cst (data/splits)"
@@ -22,6 +25,10 @@ SOURCES = {
     "coco-20i": {
         "pictures": "COCO, https://cocodataset.org/#download (2014 train and val images: train2014, val2014)",
         "masks": "annotations/train2014 and annotations/val2014, drawn by the authors of the lists: https://github.com/juhongm999/hsnet says where",
+    },
+    "taskonomy": {
+        "pictures": "Taskonomy, the split called tiny (35 buildings, rgb), https://github.com/StanfordVL/taskonomy/tree/master/data",
+        "masks": "Taskonomy, the split called tiny, the domains of the nine stored tasks, https://github.com/StanfordVL/taskonomy/tree/master/data",
     },
     "fss-1000": {"pictures": "FSS-1000, https://github.com/HKUSTCV/FSS-1000", "masks": "FSS-1000, https://github.com/HKUSTCV/FSS-1000"},
 }
@@ -51,6 +58,8 @@ def take_stock(name: str, root: Path) -> list[Stock]:
         raise UsageError(f"there is no benchmark {name!r} with fixed data", where="data check", remedy=close_match(name, SOURCES))
     if not root.is_dir():
         raise InputError("there is no such folder", where=str(root), remedy=f"Make it, and put the data into it: {SOURCES[name]['pictures']}")
+    if name == "taskonomy":
+        return _taskonomy(root)
     return _fss(root) if name == "fss-1000" else _official("pascal-5i" if name == "pascal-5i" else "coco-20i", root)
 
 
@@ -102,3 +111,22 @@ def _fss(root: Path) -> list[Stock]:
         _files("pictures", images, root, source),
         _files("masks", [path.with_suffix(".png") for path in images], root, source),
     ]
+
+
+def _taskonomy(root: Path) -> list[Stock]:
+    """Buildings of each part by their pictures, and the labels of each stored task beside those pictures."""
+    folder, source = TaskonomyFolder(root), SOURCES["taskonomy"]
+    try:
+        images = folder.images
+    except InputError as error:
+        return [Stock("pictures", 0, 1, source["pictures"], (), error.what)]
+    found = []
+    for part, buildings in BUILDINGS.items():
+        there = [building for building in buildings if building in images]
+        missing = [building for building in buildings if building not in images]
+        count = sum(len(images[building]) for building in there)
+        remark = f"{count:,} pictures" + (f", published {TRAINING_IMAGES:,}" if part == "train" and count != TRAINING_IMAGES else "")
+        found.append(Stock(f"buildings, {part}", len(there), len(buildings), source["pictures"], tuple(missing[:3]), remark))
+    names = folder.sorted_images(BUILDINGS)
+    stored = [task for task in TASKS.values() if task.folder]
+    return found + [_files(f"labels, {task.name}", [folder.label_path(name, task) for name in names], root, source["masks"]) for task in stored]

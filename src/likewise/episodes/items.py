@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likewise.backbones.engines import IMAGENET_MEAN, IMAGENET_STD
+from likewise.backbones.vit import IMAGENET_MEAN, IMAGENET_STD
 from likewise.data.geometry import squash_image
 from likewise.episodes.sampling import Episode
 from likewise.errors import InputError

@@ -26,6 +26,7 @@ from likewise.errors import LikewiseError, UsageError
 from likewise.formats.files import json_bytes, write_atomic
 from likewise.methods.registry import available, method_class
 from likewise.task.equipping import shipped_for
+from likewise.weights import read_card
 
 Told = Callable[[str, int, int], None]  # what is evaluated, episodes done, of how many
 ALL = "all"
@@ -61,7 +62,7 @@ def contenders_named(text: str, base: Contender, labelling: Labelling) -> list[C
     if not named:
         raise UsageError("no method is named", where="method", remedy="Name one of `likewise methods`, or all")
     found = [_contender(base, name, own or None, alone=len(named) == 1) for name, _, own in named]
-    if base.checkpoint is not None and sum(one.checkpoint == base.checkpoint for one in found) > 1:
+    if base.checkpoint not in (None, "random") and sum(one.checkpoint == base.checkpoint for one in found) > 1:
         raise UsageError("a checkpoint belongs to one method", where="checkpoint", remedy="Write METHOD:CHECKPOINT for each")
     labels = [one.label for one in found]
     if len(set(labels)) < len(labels):
@@ -82,7 +83,7 @@ def _takers(labelling: Labelling, base: Contender) -> list[str]:
     takers = []
     for name in available():
         found = method_class(name)
-        if found.trained and base.checkpoint is None and shipped_for(name, base.backbone) is None:
+        if found.trained and not _has_checkpoint(name, base):
             continue
         try:
             check_takes(found(), labelling)
@@ -90,6 +91,15 @@ def _takers(labelling: Labelling, base: Contender) -> list[str]:
             continue
         takers.append(name)
     return takers
+
+
+def _has_checkpoint(name: str, base: Contender) -> bool:
+    """Whether there is a checkpoint for a trained method: one that comes with this program, a random one, or the one given, if it is not another's."""
+    if base.checkpoint is None:
+        return shipped_for(name, base.backbone) is not None
+    path = Path(base.checkpoint)
+    card = read_card(path) if path.is_file() else None
+    return card is None or card.method == name
 
 
 def folds_named(text: str, benchmark: Benchmark) -> list[int]:

@@ -22,6 +22,7 @@ from likewise.errors import UsageError, close_match
 from likewise.functional.links import Link
 
 if TYPE_CHECKING:
+    from likewise.backbones.registry import Backbone
     from likewise.backbones.vit import VitConfig
     from likewise.methods.trainable import Trainable
 
@@ -101,7 +102,8 @@ class Method(ABC):
 
     name: its name in the registry; takes: kinds of labels it learns from by itself (others are turned into these by
     `methods.prompts`); gives: kinds of answers; exempt: conformance laws that it cannot keep -> why; trained: whether
-    it needs a checkpoint besides the backbone, which it then keeps in the memory.
+    it needs a checkpoint besides the backbone, which it then keeps in the memory; keeps_checkpoint: False where it is too
+    large for that, so that a task names it by its hash and finds it again.
     """
 
     name: ClassVar[str]
@@ -109,6 +111,7 @@ class Method(ABC):
     gives: ClassVar[frozenset[OutputKind]]
     exempt: ClassVar[Mapping[str, str]] = {}
     trained: ClassVar[bool] = False
+    keeps_checkpoint: ClassVar[bool] = True
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
 
     def __init__(self, settings: MethodSettings | None = None) -> None:
@@ -131,6 +134,18 @@ class Method(ABC):
         del checkpoint
         raise UsageError(f"the method {self.name!r} has no checkpoint to load", where="checkpoint", remedy="Leave it out")
 
+    def backbone(self) -> Backbone | None:
+        """The image network that came with the checkpoint; None where a backbone is named beside it, as for most."""
+        return None
+
+    def mounted(self, backbone: Backbone) -> Self:
+        """This method with the network itself, for those that run or tune it; by default the method as it is.
+
+        Called once, after `equipped` and before `wants`, in `learn` and when a loaded task is made ready.
+        """
+        del backbone
+        return self
+
     @classmethod
     def converted(cls, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of a published checkpoint under the names that `equipped` reads; WeightsError where they are of another method."""
@@ -149,7 +164,7 @@ class Method(ABC):
         return ()
 
     @classmethod
-    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
+    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable[Any]:
         """What a training loop trains, for features of a backbone of that shape.
 
         settings: of the training, by name; seed: of the initial numbers; start: tensors of a checkpoint to begin from. Raises

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from likewise.errors import OutputError
+from torch import Tensor
+
+from likewise.errors import OutputError, WeightsError
 from likewise.methods.registry import method_class
 from likewise.weights import Card, read_lightning, write_checkpoint
+from likewise.weights.cache import sha256_of
 
 
-def convert_checkpoint(method: str, source: Path, out: Path, *, overwrite: bool = False) -> int:
+def convert_checkpoint(method: str, source: Path, out: Path, *, base: Path | None = None, overwrite: bool = False) -> int:
     """Write the trained tensors of a published checkpoint to a safetensors file; how many they are.
 
-    Raises UsageError for a method without checkpoints, WeightsError for a file of another method or one that cannot be read
-    safely, OutputError where `out` is there and may not be overwritten.
+    base: the checkpoint that `source` was tuned from, where that holds only the tensors that were tuned.
+    Raises UsageError for a method without checkpoints, WeightsError for a file of another method or one that cannot be
+    read safely, OutputError where `out` is there and may not be overwritten.
     """
     kind = method_class(method)
     if out.suffix != ".safetensors":
@@ -22,8 +26,22 @@ def convert_checkpoint(method: str, source: Path, out: Path, *, overwrite: bool 
     if out.exists() and not overwrite:
         raise OutputError("the file is already there", where=str(out), remedy="Choose another name, or overwrite it by --force")
     official = read_lightning(source)
+    origin = {"source": source.name, "source_sha256": sha256_of(source)}
+    if base is not None:
+        official = onto(read_lightning(base), official, str(source))
+        origin |= {"base": base.name, "base_sha256": sha256_of(base)}
     tensors = kind.converted(official)
     settings, backbone = kind.published(official)
-    origin = {"source": source.name, "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
     write_checkpoint(tensors, out, Card(method, settings, {"name": backbone} if backbone else {}, origin=origin))
     return len(tensors)
+
+
+def onto(base: Mapping[str, Tensor], tuned: Mapping[str, Tensor], where: str = "checkpoint") -> dict[str, Tensor]:
+    """All tensors of the base, with those that were tuned in their place.
+
+    Tuned ones may have another number of rows. Raises WeightsError for tensors that the base does not have.
+    """
+    foreign = sorted(name for name, tensor in tuned.items() if name not in base or base[name].shape[1:] != tensor.shape[1:])
+    if foreign:
+        raise WeightsError(f"the base has no {', '.join(foreign[:3])} of such a width", where=where, remedy="Name the checkpoint that it was tuned from")
+    return {**base, **tuned}

@@ -42,6 +42,12 @@ TABLE = (
         "a trained transformer over the correlations of tokens, masks or tags as support; needs a checkpoint",
         "Kang et al. 2023",
     ),
+    Listed(
+        "vtm",
+        "likewise.methods.vtm:VisualTokenMatching",
+        "dense values and classes by matching tokens of images and labels at four levels, biases tuned on request; needs a checkpoint",
+        "Kim et al. 2023 (VTM)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

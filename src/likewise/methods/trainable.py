@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,27 @@ class TrainingEpisode:
     more: tuple[tuple[ImageFeatures, ImageFeatures], ...] = ()
 
 
-class Trainable(Protocol):
+@dataclass(frozen=True)
+class DenseTrainingEpisode:
+    """One target of one channel: features of the support and of the queries, S and Q pictures, and their maps.
+
+    support_values, query_values: (S, H, W), (Q, H, W) in 0..1, 0 where unknown; support_known, query_known: of 0 and 1;
+    categorical: whether the target is a class, with values of 0 and 1.
+    """
+
+    support: tuple[ImageFeatures, ...]
+    query: tuple[ImageFeatures, ...]
+    support_values: Tensor
+    support_known: Tensor
+    query_values: Tensor
+    query_known: Tensor
+    categorical: bool
+
+
+Kind = TypeVar("Kind", contravariant=True)  # of episodes
+
+
+class Trainable(Protocol[Kind]):
     """One loop trains every method that is one of these: it draws episodes, asks for features and steps on the loss."""
 
     def wants(self) -> tuple[FeatureSpec, ...]:
@@ -46,7 +66,7 @@ class Trainable(Protocol):
         """Move all tensors to a device, those that are not trained too."""
         ...
 
-    def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> Mapping[str, Tensor]:
+    def episode_loss(self, episode: Kind, generator: torch.Generator) -> Mapping[str, Tensor]:
         """The terms of the loss by name, "loss" their sum to be minimised, always the same names; all chance comes from the generator."""
         ...
 
@@ -56,4 +76,13 @@ class Trainable(Protocol):
 
     def method(self) -> Method | None:
         """The method with what is trained so far, for validation; None for a part that answers nothing by itself."""
+        ...
+
+
+@runtime_checkable
+class DenseTrainable(Trainable[DenseTrainingEpisode], Protocol):
+    """A `Trainable` of dense episodes; it is validated by its answers to features, as its networks run behind a frozen backbone."""
+
+    def answers(self, episode: DenseTrainingEpisode) -> Tensor:
+        """Values (Q, H, W) in 0..1 for the queries, given the support; nothing is dropped."""
         ...

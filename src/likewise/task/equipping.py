@@ -13,7 +13,7 @@ from likewise.errors import WeightsError
 from likewise.methods.base import Method, Preset
 from likewise.methods.registry import method_class
 from likewise.task.learning import make_method
-from likewise.weights import Card, read_card, read_checkpoint, resolve
+from likewise.weights import Card, find_checkpoint, note_checkpoint, read_card, read_checkpoint, resolve
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,20 @@ def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: st
         method = make_method(name, preset, {**card.settings, **settings})
         backbone = card.backbone.get("name", backbone) if backbone == "auto" else backbone
         _check_backbone(card, backbone, "", path.name)
+    if not method.keeps_checkpoint:
+        note_checkpoint(path, digest)
     return Equipped(method.equipped(tensors), {"checkpoint": {"name": path.name, "sha256": digest}}, backbone, card)
+
+
+def equipped_again(method: Method, roles: Mapping[str, Mapping[str, str]]) -> Method:
+    """The method of a loaded task with its checkpoint, where that is not in the task's memory; WeightsError where it is not found."""
+    if not method.trained or method.keeps_checkpoint:
+        return method
+    facts = roles["checkpoint"]
+    if facts["name"] == "random":
+        return method.equipped(None)
+    tensors, _ = read_checkpoint(find_checkpoint(facts["name"], facts["sha256"]))
+    return method.equipped(tensors)
 
 
 def _check_card(card: Card, name: str, method: Method, path: Path) -> None:

@@ -23,7 +23,7 @@ from likewise.errors import InputError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Query, to_device
 from likewise.methods.keypoints import with_heatmaps
 from likewise.task import storage
-from likewise.task.equipping import equip
+from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
 from likewise.task.learning import Kept, Place, Progress, as_support, check_fit, extract, learn_memory, open_provider
@@ -61,8 +61,9 @@ def learn(
     check_fit(ready.method, support)
     chosen = ready.method.settled(with_heatmaps(ready.method, support))
     place = Place(device, engine, precision)
-    provider = open_provider(ready.backbone, place)
+    provider = open_provider(ready.backbone, place, chosen)
     ready.check(provider.backbone)
+    chosen = chosen.mounted(provider.backbone)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
     memory = learn_memory(chosen, support, kept)
     weights = {**provider.weights(chosen.wants()), **ready.weights}
@@ -143,11 +144,12 @@ class Task:
         """The feature provider, opened now if it was not yet. Raises WeightsError if the weights are missing or others."""
         if self._provider is None:
             wanted = self.weights["backbone"]
-            provider = open_provider(wanted["name"], self._place)
+            method = equipped_again(self.method, self.weights)
+            provider = open_provider(wanted["name"], self._place, method)
             if provider.backbone.sha256 != wanted["sha256"]:
                 found = f"{wanted['name']} has sha256 {provider.backbone.sha256[:12]} here, the task was learned with {wanted['sha256'][:12]}"
                 raise WeightsError(found, where="task", remedy="Get the weights that it was learned with, or learn the task again")
-            self._provider = provider
+            self._provider, self.method = provider, method.mounted(provider.backbone)
         return self._provider
 
     def working_shape(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -254,7 +256,8 @@ class Task:
         return self._kept
 
     def _relearn(self, support: Support, kept: list[dict[FeatureSpec, ImageFeatures]], thumbnails: Sequence[Thumbnail]) -> None:
-        method = self.method.equipped(self.method.checkpoint_in(self.memory)) if self.method.trained else self.method
+        self.ready()
+        method = self.method.equipped(self.method.checkpoint_in(self.memory)) if self.method.trained and self.method.keeps_checkpoint else self.method
         memory = learn_memory(method, support, kept)
         self.memory, self.support, self._kept, self.thumbnails = memory, support, kept, list(thumbnails)
         for name in ("digest", "_memory_on_device"):

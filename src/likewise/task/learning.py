@@ -35,13 +35,26 @@ class Place:
     precision: str = "auto"
 
 
-def open_provider(backbone: str, place: Place) -> FeatureProvider:
-    """The feature provider of a backbone by name ("auto" resolves to the default weights)."""
+def open_provider(backbone: str, place: Place, method: Method, features: Path | None = None) -> FeatureProvider:
+    """The feature provider of a backbone by name ("auto" resolves to the default weights), or of that in the method's checkpoint.
+
+    features: a folder that keeps features. Raises UsageError where a backbone is named and the checkpoint has its own.
+    """
     from likewise import weights
 
-    name = backbone if backbone.startswith("random:") else weights.resolve(backbone)
-    device = pick_device(place.device)
-    return FeatureProvider(load_backbone(name), engine=place.engine, device=device, precision=place.precision, cache=weights.cache_folder() / "openvino")
+    network = method.backbone()
+    if network is not None and backbone not in ("auto", network.name):
+        raise UsageError("the checkpoint has its own image encoder", where="backbone", remedy="Leave the backbone out")
+    if network is None:
+        network = load_backbone(backbone if backbone.startswith("random:") else weights.resolve(backbone))
+    return FeatureProvider(
+        network,
+        engine=place.engine,
+        device=pick_device(place.device),
+        precision=place.precision,
+        cache=weights.cache_folder() / "openvino",
+        features=features,
+    )
 
 
 def make_method(name: str, preset: Preset, settings: Mapping[str, Any]) -> Method:

@@ -98,7 +98,7 @@ class _Run:
     def __init__(self, fabric: Fabric, recipe: Recipe, out: Path, watcher: Watcher) -> None:
         self.fabric, self.recipe, self.out, self.watcher = fabric, recipe, out, watcher
         self.ready: Prepared = prepare(recipe, fabric.device, watcher)
-        self.trainable: Trainable = self.ready.trainable
+        self.trainable: Trainable[Any] = self.ready.trainable
         self.trainable.to(fabric.device)
         self.parameters: list[nn.Parameter] = list(self.trainable.parameters())
         self.optimiser = make_optimiser(recipe.optimiser, self.parameters)
@@ -110,7 +110,7 @@ class _Run:
             restore(out, self.trainable.checkpoint(), self.optimiser)
         fabric.barrier()  # nobody writes before all have read
         self.losses: CsvLog | None = None
-        self.validations = self._log(VALIDATIONS, ["exact_ratio", "miou", "miou_official"])
+        self.validations = None if self.ready.validation is None else self._log(VALIDATIONS, list(self.ready.validation.columns))
 
     def all_steps(self) -> _Told:
         """Step until all episodes are done."""
@@ -158,17 +158,15 @@ class _Run:
         """The terms of an episode's loss, after its gradients were added to those of the batch."""
         seed = int.from_bytes(hashlib.sha256(f"{self.recipe.seed} {index}".encode()).digest()[:7], "big")
         torch.manual_seed(seed)  # of modules that draw by themselves, dropout for one
-        episode = self.ready.features(self.ready.draws[index], self.fabric.device)
+        episode = self.ready.episode(index, self.fabric.device)
         with self.fabric.autocast():
             terms = self.trainable.episode_loss(episode, torch.Generator().manual_seed(seed))
         self.fabric.backward(terms["loss"] / self.recipe.batch)
         return terms
 
     def _validate(self) -> None:
-        method = self.trainable.method()
-        assert method is not None
         assert self.ready.validation is not None
-        scores = self.ready.validation.scores(method, self.fabric.global_rank, self.fabric.world_size, self.fabric.device)
+        scores = self.ready.validation.scores(self.trainable, self.fabric.global_rank, self.fabric.world_size, self.fabric.device)
         if self.validations is not None:
             self.validations.add(self.done, scores)
         self.watcher.say(f"after {self.done:,} episodes: {listed(scores)}")
@@ -199,8 +197,7 @@ class _Run:
             self.losses.add(self.done + self.recipe.batch, values)
 
     def _log(self, name: str, columns: list[str]) -> CsvLog | None:
-        wanted = self.first and (name != VALIDATIONS or self.ready.validation is not None)
-        return CsvLog(self.out / name, columns, self.done) if wanted else None
+        return CsvLog(self.out / name, columns, self.done) if self.first else None
 
     def _write(self, name: str) -> None:
         """The trained tensors as a checkpoint that `--checkpoint` takes."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,26 +15,32 @@ from torch import Tensor
 from likewise import weights
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
+from likewise.episodes.benchmark import Benchmark
+from likewise.episodes.dense import open_pictures
 from likewise.episodes.evaluation import check_takes, feature_bytes
 from likewise.episodes.opening import open_benchmark
 from likewise.errors import UsageError, WeightsError
 from likewise.methods.registry import method_class
-from likewise.methods.trainable import Trainable
+from likewise.methods.trainable import DenseTrainable, Trainable
+from likewise.training.dense import DenseDraws, DenseFeatures, DenseValidation
 from likewise.training.recipe import BackboneSection, Recipe
-from likewise.training.sources import Draws, EpisodeFeatures
+from likewise.training.sources import Draws, EpisodeFeatures, names_of
 from likewise.training.validation import Validation, validation_episodes
 from likewise.training.watching import Watcher
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is trained, on which episodes and features, and how it is validated: every so many episodes, by one of the scores."""
+    """What is trained, on which episodes, and how it is validated: every so many episodes, by one of the scores.
 
-    trainable: Trainable
+    episode: the tensors of an episode by its index, on a device.
+    """
+
+    trainable: Trainable[Any]
     provider: FeatureProvider
-    draws: Draws
-    features: EpisodeFeatures
-    validation: Validation | None
+    draws: Draws | DenseDraws
+    episode: Callable[[int, torch.device], Any]
+    validation: Validation | DenseValidation | None
     every: int
     metric: str
 
@@ -43,23 +50,47 @@ def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
     provider = _provider(recipe.backbone, device)
     start = None if recipe.method.start is None else _start(Path(recipe.method.start), recipe.method.name, provider)
     trainable = method_class(recipe.method.name).trainable(provider.backbone.config, recipe.method.settings, seed=recipe.seed, start=start)
-    benchmarks = {name: open_benchmark(text) for name, text in recipe.data.items()}
-    draws = Draws(recipe, benchmarks)
+    if isinstance(trainable, DenseTrainable) != (recipe.dense is not None):
+        told, remedy = ("learns no dense targets", "Leave [dense] out") if recipe.dense else ("learns dense targets alone", "Say which in [dense]")
+        raise UsageError(f"the method {recipe.method.name!r} {told}", where="dense", remedy=remedy)
+    benchmarks = {name: open_pictures(text) if recipe.dense else open_benchmark(text) for name, text in recipe.data.items()}
+    features = EpisodeFeatures(provider, trainable.wants())
+    draws, episode, validation = _dense(recipe, benchmarks, features) if recipe.dense else _of_classes(recipe, benchmarks, features, trainable)
     for benchmark, names in draws.names():
         benchmark.check(names)
-    validation, every, metric = None, 1, ""
+    if recipe.backbone.features == "cache":
+        _tell(watcher, recipe, draws, provider, trainable.wants())
+    every, metric = (1, "") if recipe.validation is None else (recipe.validation.every, recipe.validation.metric)
+    return Prepared(trainable, provider, draws, episode, validation, every, metric)
+
+
+Benchmarks = Mapping[str, Benchmark]
+Episode = Callable[[int, torch.device], Any]
+
+
+def _of_classes(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeatures, trainable: Trainable[Any]) -> tuple[Draws, Episode, Validation | None]:
+    """Episodes of one class, and the validation by classes that are not trained."""
+    draws, validation = Draws(recipe, benchmarks), None
     if recipe.validation is not None:
         method = trainable.method()
         if method is None:
             raise UsageError("this part of the method answers nothing by itself", where="validation", remedy="Leave the section out")
         check_takes(method, recipe.validation.support)
-        every, metric, benchmark = recipe.validation.every, recipe.validation.metric, benchmarks[recipe.validation.data]
+        benchmark = benchmarks[recipe.validation.data]
         episodes = validation_episodes(recipe, benchmark)
-        benchmark.check(sorted({name for names in episodes.images.by_class.values() for name in names}))
-        validation = Validation(benchmark, episodes, recipe.validation.support, provider)
-    if recipe.backbone.features == "cache":
-        _tell(watcher, recipe, draws, provider, trainable.wants())
-    return Prepared(trainable, provider, draws, EpisodeFeatures(provider, trainable.wants()), validation, every, metric)
+        benchmark.check(names_of(episodes.images))
+        validation = Validation(benchmark, episodes, recipe.validation.support, features.provider)
+    return draws, lambda index, device: features(draws[index], device), validation
+
+
+def _dense(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeatures) -> tuple[DenseDraws, Episode, DenseValidation | None]:
+    """Dense episodes, and the validation by targets that are not trained."""
+    draws, made, validation = DenseDraws(recipe, benchmarks), DenseFeatures(features), None
+    if recipe.validation is not None:
+        benchmark = benchmarks[recipe.validation.data]
+        validation = DenseValidation(recipe, recipe.validation, benchmark, made)
+        benchmark.check(names_of(validation.images))
+    return draws, lambda index, device: made(draws[index], device), validation
 
 
 def _start(path: Path, method: str, provider: FeatureProvider) -> dict[str, Tensor]:
@@ -95,7 +126,7 @@ def _provider(section: BackboneSection, device: torch.device) -> FeatureProvider
     )
 
 
-def _tell(watcher: Watcher, recipe: Recipe, draws: Draws, provider: FeatureProvider, specs: Sequence[FeatureSpec]) -> None:
+def _tell(watcher: Watcher, recipe: Recipe, draws: Draws | DenseDraws, provider: FeatureProvider, specs: Sequence[FeatureSpec]) -> None:
     """Say how much the cached features will take, before any is made."""
     folder = cache_of(recipe.backbone)
     assert folder is not None

@@ -62,6 +62,20 @@ class SourceSection(_Section):
     only: str | None = None
 
 
+class DenseSection(_Section):
+    """Makes the episodes dense: each asks for one target, for methods that give values for each pixel.
+
+    targets: families to draw from (see `episodes.dense`), "mask" for classes; shot, query: pictures a support and how many
+    are asked about; altered: labels are changed as published; mixed: chance that a target is mixed with a second one.
+    """
+
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    shot: Annotated[int, Field(gt=0)] = 4
+    query: Annotated[int, Field(gt=0)] = 4
+    altered: bool = True
+    mixed: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class OptimiserSection(_Section):
     """Names and numbers as in torch; momentum is of sgd alone, betas of the others. clip: the largest norm of a gradient, 0: any."""
 
@@ -87,6 +101,7 @@ class ValidationSection(_Section):
     """Scores of unseen classes while training runs; the checkpoint that is best by `metric` is kept.
 
     every, episodes: validate `episodes` episodes after `every` episodes of training; support: what the support shows.
+    targets: of dense episodes, families that are not trained, and way and support mean nothing there.
     """
 
     data: str
@@ -97,7 +112,8 @@ class ValidationSection(_Section):
     shot: Annotated[int, Field(gt=0)] = 1
     seed: int = 0
     support: Literal["mask", "tag"] = "mask"
-    metric: Literal["miou", "miou_official", "exact_ratio"] = "miou"
+    metric: Literal["miou", "miou_official", "exact_ratio", "skill"] = "miou"
+    targets: tuple[str, ...] = ()
 
 
 class MachineSection(_Section):
@@ -112,7 +128,8 @@ class Recipe(_Section):
     """An experiment.
 
     episodes: how many are drawn in all; batch: how many a step; save: write a state after so many; fold: of every
-    benchmark that has several; data: benchmarks as `likewise evaluate` names them, by names of the recipe's own.
+    benchmark that has several; data: benchmarks as `likewise evaluate` names them, by names of the recipe's own; of dense
+    episodes also `pictures:FOLDER`, without labels.
     """
 
     seed: int = 0
@@ -124,6 +141,7 @@ class Recipe(_Section):
     backbone: BackboneSection = BackboneSection()
     data: dict[str, str]
     source: Annotated[list[SourceSection], Field(min_length=1)]
+    dense: DenseSection | None = None
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
     validation: ValidationSection | None = None
@@ -139,7 +157,17 @@ class Recipe(_Section):
             raise ValueError(f"{self.episodes} episodes are no whole number of batches of {self.batch}")
         if self.batch % self.machine.devices:
             raise ValueError(f"a batch of {self.batch} cannot be divided among {self.machine.devices} devices")
+        self._check_dense()
         return self
+
+    def _check_dense(self) -> None:
+        dense = self.dense is not None
+        if dense and any(source.only_masked or source.masks < 100 for source in self.source):
+            raise ValueError("masks and only_masked of a source are of episodes of classes; leave them out, and the target 'mask' too")
+        if self.validation is not None and dense != bool(self.validation.targets):
+            raise ValueError("validation.targets name the families of dense episodes" + ("" if dense else "; there is no [dense]"))
+        if self.validation is not None and dense != (self.validation.metric == "skill"):
+            raise ValueError("validation.metric is 'skill' for dense episodes, and for no others")
 
     @property
     def steps(self) -> int:

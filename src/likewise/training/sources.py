@@ -66,7 +66,7 @@ class Draws:
 
     def names(self) -> list[tuple[Benchmark, list[str]]]:
         """The images of every source."""
-        return [(source.benchmark, _names(source.episodes.images)) for source in self._sources]
+        return [(source.benchmark, names_of(source.episodes.images)) for source in self._sources]
 
     def told(self) -> list[dict[str, Any]]:
         """Each source in words and numbers, for the card of a checkpoint; of views, whose classes are single pictures, those of the pictures."""
@@ -78,10 +78,9 @@ def _source(section: SourceSection, benchmark: Benchmark, recipe: Recipe, place:
     if section.only is None:
         episodes = episodes_of(benchmark, section.part, fold, count=recipe.episodes, seed=seed)
     else:
-        images = benchmark.images(section.part, fold)
-        images = _only(images, _listed(Path(section.only), benchmark, _names(images)), f"source.{place}", "List more images in the file of `only`")
+        images = listed_only(benchmark.images(section.part, fold), Path(section.only), benchmark, f"source.{place}")
         episodes = Episodes(images, section.part, (1,), recipe.episodes, seed)
-    masked = first_percent(_names(episodes.images), section.masks)
+    masked = first_percent(names_of(episodes.images), section.masks)
     if section.only_masked:
         episodes = replace(episodes, images=_only(episodes.images, masked, f"source.{place}", "Raise masks, or leave out only_masked"))
     return _Source(section, fold, benchmark, episodes, masked)
@@ -89,9 +88,9 @@ def _source(section: SourceSection, benchmark: Benchmark, recipe: Recipe, place:
 
 def _told(source: _Source) -> dict[str, Any]:
     names, images = source.benchmark.class_names, source.episodes.images
-    classes = source.benchmark.classes_in(_names(images)) if isinstance(source.benchmark, ViewsBenchmark) else [names[number] for number in images.by_class]
+    classes = source.benchmark.classes_in(names_of(images)) if isinstance(source.benchmark, ViewsBenchmark) else [names[number] for number in images.by_class]
     facts = {"benchmark": source.benchmark.name, "part": source.section.part, "fold": source.fold, "classes": classes}
-    return facts | {"images": len(_names(images)), "share": source.section.share, "masks": source.section.masks}
+    return facts | {"images": len(names_of(images)), "share": source.section.share, "masks": source.section.masks}
 
 
 def fold_of(recipe: Recipe, benchmark: Benchmark) -> int:
@@ -109,8 +108,14 @@ def first_percent(names: Sequence[str], percent: float) -> Masked:
     return frozenset(ordered[: int(np.ceil(len(ordered) * percent / 100 - 1e-9))])
 
 
-def _names(images: ImageList) -> list[str]:
+def names_of(images: ImageList) -> list[str]:
+    """All images of a list, sorted."""
     return sorted({name for names in images.by_class.values() for name in names})
+
+
+def listed_only(images: ImageList, path: Path, benchmark: Benchmark, where: str) -> ImageList:
+    """The images that a text file lists, and the classes that have two of them; InputError where there are none."""
+    return _only(images, _listed(path, benchmark, names_of(images)), where, "List more images in the file of `only`")
 
 
 def _listed(path: Path, benchmark: Benchmark, names: Sequence[str]) -> frozenset[str]:
@@ -141,7 +146,7 @@ class EpisodeFeatures:
         (number,), ((support,),) = drawn.episode.classes, drawn.episode.supports
         query_mask = class_mask(drawn.benchmark, drawn.episode.query, number)
         support_mask = class_mask(drawn.benchmark, support, number)
-        both = [[_moved(item, device) for item in self.features(drawn.benchmark, name)] for name in (drawn.episode.query, support)]
+        both = [[moved(item, device) for item in self.features(drawn.benchmark, name)] for name in (drawn.episode.query, support)]
         (own, *more) = zip(*both, strict=True)
         return TrainingEpisode(
             own[0],
@@ -164,7 +169,8 @@ def class_mask(benchmark: Benchmark, name: str, number: int) -> Tensor:
     return torch.from_numpy(np.where(labels == number, 1, np.where(labels == VOID, VOID, 0)).astype(np.uint8))
 
 
-def _moved(features: ImageFeatures, device: torch.device) -> ImageFeatures:
+def moved(features: ImageFeatures, device: torch.device) -> ImageFeatures:
+    """The same on a device."""
     if device.type == "cpu":
         return features
     names = ("tokens", "prefix", "q", "k", "pixels", "prefix_qk")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from likewise.backbones.provider import FeatureProvider
@@ -10,7 +12,7 @@ from likewise.episodes.benchmark import Benchmark, Episodes, episodes_of
 from likewise.episodes.items import VOID, relative_labels
 from likewise.episodes.meters import FscsMeter
 from likewise.episodes.support import Labelling
-from likewise.methods.base import Method
+from likewise.methods.trainable import Trainable
 from likewise.training.recipe import Recipe
 from likewise.training.sources import fold_of
 
@@ -25,11 +27,15 @@ def validation_episodes(recipe: Recipe, benchmark: Benchmark) -> Episodes:
 class Validation:
     """A validation that can be repeated; `rank` of `world` processes each take their share, and all get the whole's scores."""
 
+    columns = ("exact_ratio", "miou", "miou_official")
+
     def __init__(self, benchmark: Benchmark, episodes: Episodes, labelling: Labelling, provider: FeatureProvider) -> None:
         self.benchmark, self.episodes, self.labelling, self.provider = benchmark, episodes, labelling, provider
 
-    def scores(self, method: Method, rank: int, world: int, device: torch.device) -> dict[str, float]:
-        """{"exact_ratio", "miou", "miou_official"} in percent; every process must ask."""
+    def scores(self, trainable: Trainable[Any], rank: int, world: int, device: torch.device) -> dict[str, float]:
+        """{"exact_ratio", "miou", "miou_official"} in percent, of the method as it is trained so far; every process must ask."""
+        method = trainable.method()
+        assert method is not None
         meter = FscsMeter(list(self.episodes.images.by_class)).to(device)  # sums its counts over processes when asked
         for index in range(rank, len(self.episodes), world):
             episode = self.episodes[index]

@@ -7,7 +7,7 @@ What is missing is fetched, checked and converted first; `fetch`, `locate` and `
 """
 
 from likewise.weights.cache import cache_folder, offline
-from likewise.weights.checkpoints import Card, read_card, read_checkpoint, read_lightning, write_checkpoint
+from likewise.weights.checkpoints import Card, find_checkpoint, note_checkpoint, read_card, read_checkpoint, read_lightning, write_checkpoint
 from likewise.weights.choice import resolve, set_default
 from likewise.weights.fetching import fetch, locate, record_of
 from likewise.weights.loading import LoadedWeights, load
@@ -23,8 +23,10 @@ __all__ = [
     "entries",
     "entry",
     "fetch",
+    "find_checkpoint",
     "load",
     "locate",
+    "note_checkpoint",
     "offline",
     "read_card",
     "read_checkpoint",

@@ -7,7 +7,7 @@ and containers become what they are, every other object becomes an empty stand-i
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import pickle
 import zipfile
@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from likewise.errors import WeightsError
 from likewise.files import replacing
 from likewise.weights.archives import LARGEST_MEMBER
+from likewise.weights.cache import cache_folder, read_json, sha256_of, weights_folders, write_json
 from likewise.weights.conversion import read_source
 
 if TYPE_CHECKING:
@@ -87,7 +88,29 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
         raise WeightsError(
             "it is no safetensors file", where=str(path), remedy="Convert a published checkpoint first, by `likewise weights convert METHOD FILE OUT`"
         )
-    return read_source(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    return read_source(path), sha256_of(path)
+
+
+def note_checkpoint(path: Path, digest: str) -> None:
+    """Remember where a checkpoint lies, for tasks that name it by its hash; a cache that cannot be written is no error."""
+    with contextlib.suppress(WeightsError):
+        write_json(_note(digest), {"path": str(path.resolve())})
+
+
+def find_checkpoint(name: str, digest: str) -> Path:
+    """The file with this sha256: where it was noted, or by its name in a folder of LIKEWISE_WEIGHTS; WeightsError where it is not found."""
+    noted = (read_json(_note(digest)) or {}).get("path")
+    places = [Path(str(noted))] if noted else []
+    for path in [*places, *(folder / name for folder in weights_folders())]:
+        if path.is_file() and sha256_of(path) == digest:
+            return path
+    raise WeightsError(
+        f"the checkpoint {name} with sha256 {digest[:12]} is not here", where="task", remedy="Put it into a folder, and name the folder by LIKEWISE_WEIGHTS"
+    )
+
+
+def _note(digest: str) -> Path:
+    return cache_folder() / "checkpoints" / f"{digest}.json"
 
 
 def write_checkpoint(tensors: Mapping[str, Tensor], out: Path, card: Card | None = None) -> None:

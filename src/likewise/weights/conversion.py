@@ -9,7 +9,7 @@ from typing import Any
 
 from likewise.errors import WeightsError
 
-_WRAPPERS = {"model", "state_dict"}  # keys under which published files (MAE, DeiT) keep the tensors
+_WRAPPERS = {"model", "module", "state_dict"}  # keys under which published files (MAE, DeiT, BEiT) keep the tensors
 
 
 def convert(source: Path, out: Path) -> None:

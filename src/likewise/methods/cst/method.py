@@ -116,7 +116,7 @@ class Cst(Method):
         return sorted(Path(__file__).parent.glob("*.safetensors"))
 
     @classmethod
-    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
+    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable[Any]:
         """The learner, or its mask enhancer, under training; see `training.CstTrainingSettings`."""
         from likewise.methods.cst.training import trainable
 

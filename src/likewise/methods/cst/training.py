@@ -187,7 +187,7 @@ class CstEnhancerTraining:
         return enhancer_loss(self.enhancer(cosines_of(image, support)[None]), resize_nearest(mask, size)[None])
 
 
-def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable:
+def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable[TrainingEpisode]:
     """The learner or the enhancer, new by a seed or from the tensors of a checkpoint; see `Method.trainable`."""
     settings = CstTrainingSettings().changed(**values)
     for name, value, known in (("supervision", settings.supervision, SUPERVISIONS), ("part", settings.part, PARTS), ("pseudo", settings.pseudo, PSEUDO)):

@@ -107,7 +107,7 @@ def _backbone(case: Case, weights: Mapping[str, Tensor]) -> VisionTransformer:
 def _taps(network: VisionTransformer, names: list[str], case: Case) -> _Taps:
     import torch
 
-    from likewise.backbones.engines import IMAGENET_MEAN, IMAGENET_STD
+    from likewise.backbones.vit import IMAGENET_MEAN, IMAGENET_STD
 
     side = case.config["imgsize"]
     pixels = torch.from_numpy(np.stack([seeded.image(name, side, side, case.seed) for name in names])).float() / 255

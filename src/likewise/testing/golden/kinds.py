@@ -25,6 +25,15 @@ KINDS: dict[str, str] = {
     "cst_metrics": "likewise.testing.golden.cst_lab:metrics",
     "cst_data": "likewise.testing.golden.cst_lab:item",
     "cst_episodes": "likewise.testing.golden.cst_lab:episodes",
+    "vtm_losses": "likewise.testing.golden.vtm:losses",
+    "vtm_encoder": "likewise.testing.golden.vtm:encoder",
+    "vtm_matching": "likewise.testing.golden.vtm:matching",
+    "vtm_decoder": "likewise.testing.golden.vtm:decoder",
+    "vtm_model": "likewise.testing.golden.vtm_model:model",
+    "vtm_full": "likewise.testing.golden.vtm_model:model",
+    "vtm_finetune": "likewise.testing.golden.vtm_model:tuning",
+    "vtm_checkpoint": "likewise.testing.golden.vtm_model:checkpoint",
+    "vtm_data": "likewise.testing.golden.vtm_data:data",
 }
 
 

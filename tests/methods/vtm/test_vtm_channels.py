@@ -44,7 +44,7 @@ def test_what_goes_in_comes_out_in_the_users_unit(case):
     planes = planes_of(examples.examples[0], channels, (12, 17))
     assert 0 <= float(planes.values.min()) <= float(planes.values.max()) <= 1
     assert bool((planes.known == 1).all())
-    found = decode(channels.values(planes.values)["t"].movedim(0, -1), channels.links["t"]).numpy()
+    found = decode(channels.values(planes.values, 12 * 17)["t"].movedim(0, -1), channels.links["t"]).numpy()
     np.testing.assert_allclose(found.squeeze(), given, rtol=1e-3, atol=1e-4 * np.abs(given).max())
 
 
@@ -65,19 +65,18 @@ def test_a_constant_is_answered_by_that_constant():
     channels = channels_of(examples, 0.05)
     planes = planes_of(examples.examples[0], channels, (12, 17))
     assert bool((planes.values == 0.5).all())
-    assert bool((channels.values(torch.rand(1, 3, 4))["t"] == 7).all())
+    assert bool((channels.values(torch.rand(1, 3, 4), 12)["t"] == 7).all())
 
 
-@pytest.mark.parametrize(
-    ("target", "given", "said"),
-    [
-        (Target(kind="soft_mask"), values() * 3, "outside 0..1"),
-        (Target(), np.full((12, 17), np.nan, np.float32), "unknown"),
-    ],
-)
-def test_values_that_a_kind_cannot_have_are_refused(target, given, said):
-    with pytest.raises(InputError, match=said):
-        channels_of(support(target, given), 0.05)
+def test_a_target_of_which_nothing_is_known_is_refused():
+    with pytest.raises(InputError, match="unknown"):
+        channels_of(support(Target(), np.full((12, 17), np.nan, np.float32)), 0.05)
+
+
+def test_angles_in_degrees_become_sine_and_cosine():
+    channels = channels_of(support(Target(kind="angle", unit="deg"), values() * 360), 0.05)
+    assert channels.links == {"t": "degrees"}
+    assert [(part.low, part.high) for part in channels.components] == [(-1.0, 1.0)] * 2
 
 
 def test_classes_come_first_one_channel_each_and_ignored_pixels_are_unknown():

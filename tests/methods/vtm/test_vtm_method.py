@@ -88,7 +88,7 @@ def test_several_targets_of_different_examples_have_a_memory_each(checkpoint):
     support = Support(
         [
             Example(images[0], "0", dense={"light": light[0]}, label_map=mask),
-            Example(images[1], "1", dense={"light": light[1], "n": np.dstack([light[1]] * 3) + 1}),
+            Example(images[1], "1", dense={"light": light[1], "n": np.dstack([light[1], light[2], light[0]]) + 1}),
             Example(images[2], "2", label_map=(light[2] > 120).astype(np.uint8)),
         ],
         classes={1: "bright"},
@@ -168,3 +168,10 @@ def test_a_backbone_that_does_not_fit_is_refused_and_one_beside_a_whole_checkpoi
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(UsageError):
         learn(brightness(), "vtm", backbone="random:vit-tiny-14", checkpoint="random", **wrong)
+
+
+def test_a_task_without_matching_keeps_one_row_and_answers_otherwise(checkpoint):
+    plain, pooled = (learn(brightness(), "vtm", checkpoint=checkpoint, matching=name, **SETTINGS) for name in ("patch", "global"))
+    assert pooled.memory.tensors["0.values.2"].shape[1] == 1
+    one, two = (task.predict(picture(9)).dense["light"] for task in (plain, pooled))
+    assert np.abs(one - two).max() > 1e-3 * np.ptp(one)

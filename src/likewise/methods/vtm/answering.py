@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from likewise.backbones.features import ImageFeatures
 from likewise.functional.calibration import peak
 from likewise.methods.base import Memory, RawPrediction
 from likewise.methods.patches import answer
@@ -15,7 +16,7 @@ from likewise.methods.vtm.channels import Channels
 from likewise.methods.vtm.crops import blended, probabilities
 from likewise.methods.vtm.model import SupportMemory, Vtm
 from likewise.methods.vtm.parts import memory_of
-from likewise.methods.vtm.pictures import Sight
+from likewise.methods.vtm.pictures import Sight, as_image
 from likewise.methods.vtm.settings import VtmSettings
 
 
@@ -27,20 +28,21 @@ class Answering:
     sight: Sight
     settings: VtmSettings
 
-    def predictions(self, images: Sequence[Tensor], memory: Memory) -> list[RawPrediction]:
-        """Class logits and components of targets for views (3, h, w) in 0..1, at their size."""
+    def predictions(self, items: Sequence[ImageFeatures], memory: Memory) -> list[RawPrediction]:
+        """Class logits and components of targets, at the size of the views that the features hold."""
         channels = Channels.of(memory.facts["channels"])
         parts = [(part["channels"], memory_of(f"{index}.", memory, part["group"])) for index, part in enumerate(memory.facts["parts"])]
-        return [self._answer(image, channels, parts, memory) for image in images]
+        return [self._answer(item, channels, parts, memory) for item in items]
 
-    def _answer(self, image: Tensor, channels: Channels, parts: Sequence[tuple[list[int], SupportMemory]], memory: Memory) -> RawPrediction:
+    def _answer(self, item: ImageFeatures, channels: Channels, parts: Sequence[tuple[list[int], SupportMemory]], memory: Memory) -> RawPrediction:
+        image = as_image(item)
         found = torch.zeros(len(channels), *image.shape[-2:])
         offsets, crop = self.sight.windows(image)
         for places, part in parts:
             kinds = channels.categorical[places]
             scores = blended(self.vtm, image[None], part, offsets, crop, kinds, batch=self.settings.batch, chunk=self.settings.chunk)[0]
             found[places] = probabilities(scores, kinds)
-        dense = channels.values(found)
+        dense = channels.values(found, item.size[0] * item.size[1])
         if not memory.facts["count"]:
             return answer(None, (0, 0), dense=dense, links=channels.links)
         logits, presence = self._classes(found[: len(channels.classes)], memory)

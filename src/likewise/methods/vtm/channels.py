@@ -3,7 +3,8 @@
 A class is a channel of 0 and 1. A target becomes components first (`functional.links`: logarithms, sine and cosine, unit
 vectors), each then stretched from its range to 0..1: angles and unit vectors from -1..1, vectors from their largest
 length, densities and heat maps from 0, all others from what the support holds, widened by a margin since a query may
-hold more. A component that is constant in the support is answered by that constant.
+hold more. A density is the count of an image that is everywhere like the pixel, so that images of any size count alike. A
+component that is constant in the support is answered by that constant.
 """
 
 from __future__ import annotations
@@ -62,11 +63,12 @@ class Channels:
         """The inverse of `facts`."""
         return cls(tuple(facts["classes"]), tuple(Component(*part) for part in facts["components"]), dict(facts["links"]))
 
-    def values(self, probabilities: Tensor) -> dict[str, Tensor]:
-        """Components (C', h, w) of each target, of the probabilities (C, h, w) of all channels."""
+    def values(self, probabilities: Tensor, pixels: int) -> dict[str, Tensor]:
+        """Components (C', h, w) of each target, of the probabilities (C, h, w) of all channels, for an image of so many pixels."""
         found: dict[str, list[Tensor]] = {}
         for plane, part in zip(probabilities[len(self.classes) :], self.components, strict=True):
-            found.setdefault(part.target, []).append(part.low + plane * (part.high - part.low))
+            share = pixels if self.links[part.target] == "count" else 1
+            found.setdefault(part.target, []).append((part.low + plane * (part.high - part.low)) / share)
         return {name: torch.stack(planes) for name, planes in found.items()}
 
     def of_targets(self, targets: Sequence[str]) -> list[int]:
@@ -83,15 +85,17 @@ class Planes:
 
 
 def channels_of(support: Support, margin: float) -> Channels:
-    """The channels of a support. Raises InputError for targets without any known value, or with values that their kind cannot have."""
+    """The channels of a support. Raises InputError for targets without any known value."""
     components: list[Component] = []
     for name, target in support.targets.items():
-        rows = np.concatenate([_known_rows(example.labels.dense[name]) for example in support.examples if name in example.labels.dense])
+        rows = np.concatenate(
+            [_known_rows(_counted(example.labels, name, link_of(target.kind))) for example in support.examples if name in example.labels.dense]
+        )
         if not len(rows):
             raise InputError(f"every value of {name!r} is unknown", where="support", remedy="Give known values, or leave the target out")
-        components += [Component(name, place, low, high) for place, (low, high) in enumerate(_ranges(name, target, rows, margin))]
+        components += [Component(name, place, low, high) for place, (low, high) in enumerate(_ranges(target, rows, margin))]
     classes = tuple(number for number in support.classes if support.showing(number))
-    return Channels(classes, tuple(components), {name: link_of(target.kind) for name, target in support.targets.items()})
+    return Channels(classes, tuple(components), {name: link_of(target.kind, target.unit) for name, target in support.targets.items()})
 
 
 def planes_of(example: LabelledImage, channels: Channels, size: tuple[int, int], coarse: tuple[Tensor, Tensor] | None = None) -> Planes:
@@ -109,7 +113,7 @@ def planes_of(example: LabelledImage, channels: Channels, size: tuple[int, int],
     for name, link in channels.links.items():
         if name in example.labels.dense:
             places = channels.of_targets([name])
-            values[places], known[places] = _of_target(example.labels.dense[name], link, [channels.components[p - count] for p in places], size)
+            values[places], known[places] = _of_target(_counted(example.labels, name, link), link, [channels.components[p - count] for p in places], size)
     return Planes(values, known)
 
 
@@ -138,17 +142,20 @@ def _of_target(values: NDArray[np.float32], link: Link, parts: Sequence[Componen
     return torch.from_numpy(np.stack(planes).astype(np.float32)) * torch.from_numpy(known), torch.from_numpy(known.astype(np.float32))
 
 
+def _counted(labels: Labels, name: str, link: Link) -> NDArray[np.float32]:
+    """The values (H, W, C) of a target; of a density what the image would hold."""
+    return labels.dense[name] * np.float32(labels.size[0] * labels.size[1] if link == "count" else 1)
+
+
 def _known_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values[np.isfinite(values).all(axis=2)]
 
 
-def _ranges(name: str, target: Target, rows: NDArray[np.float32], margin: float) -> list[tuple[float, float]]:
+def _ranges(target: Target, rows: NDArray[np.float32], margin: float) -> list[tuple[float, float]]:
     """The range of every component of a target whose known values are rows (R, C)."""
-    if target.kind == "soft_mask" and ((rows < 0) | (rows > 1)).any():
-        raise InputError(f"{name!r} has values outside 0..1", where="support", remedy="Divide by the largest possible value, or use the kind 'real'")
-    link = link_of(target.kind)
+    link = link_of(target.kind, target.unit)
     encoded = encode(torch.from_numpy(rows), link).numpy()
-    if link in ("angle", "unit"):
+    if link in ("angle", "degrees", "unit"):
         return [(-1.0, 1.0)] * encoded.shape[1]
     if target.kind == "vector":
         longest = float(np.linalg.norm(encoded, axis=1).max())
@@ -163,5 +170,7 @@ def _ranges(name: str, target: Target, rows: NDArray[np.float32], margin: float)
 
 def _widened(values: NDArray[np.float32], margin: float, *, from_zero: bool) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
+    if np.allclose(low, high, rtol=1e-6, atol=0):  # the same everywhere, but for what rounding did
+        return low, low
     wider = margin * (high - low)
     return (min(0.0, low) if from_zero else low - wider), high + wider

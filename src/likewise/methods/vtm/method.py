@@ -115,7 +115,7 @@ class VisualTokenMatching(Method):
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Class logits and components of targets at the working size."""
         sight = self._sight(memory)
-        return Answering(self._vtm, sight, self.settings).predictions([as_image(item) for item in features[sight.wish]], memory)
+        return Answering(self._vtm, sight, self.settings).predictions(features[sight.wish], memory)
 
     def _sight(self, memory: Memory | None = None) -> Sight:
         """How pictures are seen: as the settings say, or as the support was."""

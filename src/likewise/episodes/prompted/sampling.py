@@ -1,0 +1,111 @@
+"""Which images make an episode: N-way K-shot as Label Anything is tested, and as it is trained.
+
+Source: De Marinis et al. 2024, its code. Published sequences come from Python's and torch's generators, handed in, and from the
+order in which sets of image numbers are walked, which is that of CPython. official: a query may be among its own supports, and a
+support of one class may be that of another; else all images of an episode differ.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from likewise.episodes.prompted.annotations import Annotated
+from likewise.errors import InputError
+
+BATCHES = ((2, 1, 4), (2, 4, 2), (2, 1, 2), (4, 2, 2), (4, 4, 1), (16, 1, 1))  # episodes, classes, shots of a published training batch
+
+
+@dataclass(frozen=True)
+class PromptedEpisode:
+    """An episode: the image of the query, those of the support in order, and for each of these the class that it was drawn for.
+
+    asked: the class that the query was drawn for, None where it was drawn for several at once.
+    """
+
+    query: int
+    support: tuple[int, ...]
+    drawn_for: tuple[int, ...]
+    asked: int | None
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """All images, the query first."""
+        return (self.query, *self.support)
+
+    def numbers(self, data: Annotated, among: Sequence[int]) -> tuple[int, ...]:
+        """The classes of the episode in order: those `among` that any of its images shows."""
+        shown = {number for image in self.images for number in data.of(image)}
+        return tuple(sorted(shown & set(among)))
+
+
+def tested(data: Annotated, ways: int, shots: int, chance: random.Random, *, official: bool = True) -> PromptedEpisode:
+    """An N-way K-shot episode of validation. InputError where a class has too few images."""
+    if ways > len(data.categories):
+        raise InputError(f"{ways} ways, there are {len(data.categories)} classes", where="ways", remedy="Ask for fewer")
+    if ways == 1:
+        number = chance.choice(list(data.categories))
+        found = _sample(_walked(data, number), shots + 1, number, chance)
+        return PromptedEpisode(found[0], tuple(found[1:]), (number,) * shots, number)
+    numbers = chance.sample(list(data.categories), ways)
+    query = chance.choice(_walked(data, numbers[0]))
+    support: list[int] = []
+    for number in numbers:
+        free = [image for image in _walked(data, number) if official or image not in (query, *support)]
+        support += _sample(free, shots, number, chance)
+    return PromptedEpisode(query, tuple(support), tuple(number for number in numbers for _ in range(shots)), numbers[0])
+
+
+def trained(data: Annotated, ways: int, shots: int, chance: torch.Generator) -> PromptedEpisode:
+    """An episode of training: some classes, a query that shows one of them or as many as it can, then a support round by round."""
+    every = _appearing(data)
+    numbers = [every[place] for place in torch.randperm(len(every), generator=chance)[:ways].tolist()]
+    asked: int | None = None
+    if float(torch.rand(1, generator=chance)) > 0.5:
+        asked = _one(numbers, chance)
+        query = _one(_walked(data, asked), chance)
+    else:
+        query = _one(_showing_most(data, numbers), chance)
+    support: list[int] = []
+    for number in numbers * shots:
+        free = [image for image in _walked(data, number) if image not in (query, *support)]
+        if not free:
+            raise InputError(f"class {number} has too few images for {shots} shots", where="shots", remedy="Ask for fewer")
+        support.append(_one(free, chance))
+    return PromptedEpisode(query, tuple(support), tuple(numbers * shots), asked)
+
+
+def _appearing(data: Annotated) -> list[int]:
+    """The classes in the order in which annotations first name them."""
+    return list(dict.fromkeys(each.category for each in data.listed))
+
+
+def _showing_most(data: Annotated, numbers: Sequence[int]) -> list[int]:
+    """The images that show all of the first classes, of as many as some image shows."""
+    for count in range(len(numbers), 0, -1):
+        shared = set.intersection(*(_set(data, number) for number in numbers[:count]))
+        if shared:
+            return list(shared)
+    raise InputError("no image shows any of the classes", where="episode", remedy="Give more images")
+
+
+def _set(data: Annotated, number: int) -> set[int]:
+    return {each.image for each in data.listed if each.category == number}  # made in the order of the file: CPython walks it by that
+
+
+def _walked(data: Annotated, number: int) -> list[int]:
+    """The images of a class in the order in which CPython walks their set."""
+    return list(_set(data, number))
+
+
+def _sample(listed: Sequence[int], count: int, number: int, chance: random.Random) -> list[int]:
+    if len(listed) < count:
+        raise InputError(f"class {number} has {len(listed)} images, the episode takes {count}", where="shots", remedy="Ask for fewer")
+    return chance.sample(listed, count)
+
+
+def _one(listed: Sequence[int], chance: torch.Generator) -> int:
+    return listed[int(torch.randint(0, len(listed), (1,), generator=chance))]

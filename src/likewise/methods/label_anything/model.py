@@ -46,3 +46,10 @@ class Head(nn.Module):
         places = self.prompt_encoder.pe_layer.grid(features.shape[-1])[None]
         found: Tensor = self.mask_decoder(features, places, prototypes, valid)
         return found
+
+
+def untrained_head(config: HeadConfig, seed: int = 0) -> Head:
+    """A head with the initial numbers of a seed, as published; the global random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Head(config).eval().requires_grad_(False)

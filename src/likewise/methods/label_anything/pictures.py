@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from likewise.backbones.vit import Colour
-from likewise.data.geometry import squash_image
+from likewise.data.geometry import by_longer_side, squash_image
 from likewise.functional.resize import resize_nearest
 
 MASK_SIDE = 256  # of the masks that the published networks take
@@ -30,10 +30,7 @@ class Frame:
 
     def inner(self, size: tuple[int, int]) -> tuple[int, int]:
         """The (height, width) of a picture of `size` within the square, a half rounded up."""
-        if not self.padded:
-            return self.side, self.side
-        scale = self.side / max(size)
-        return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+        return by_longer_side(size, self.side) if self.padded else (self.side, self.side)
 
     def normalised(self, picture: NDArray[np.uint8], mean: Colour, std: Colour) -> Tensor:
         """A picture (H, W, 3) as the image encoder takes it: (3, side, side), PIL's bilinear filter, zeros beside a picture that keeps its shape."""

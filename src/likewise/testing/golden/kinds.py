@@ -39,6 +39,7 @@ KINDS: dict[str, str] = {
     "la_twoway": "likewise.testing.golden.la:two_way",
     "la_prototypes": "likewise.testing.golden.la:prototypes",
     "la_model": "likewise.testing.golden.la:model",
+    "la_full": "likewise.testing.golden.la_full:full",
     "la_losses": "likewise.testing.golden.la_lab:losses",
     "la_preprocess": "likewise.testing.golden.la_lab:preprocess",
     "la_prompts_from_masks": "likewise.testing.golden.la_lab:from_masks",

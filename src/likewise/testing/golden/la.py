@@ -27,9 +27,9 @@ def given(case: Case, name: str) -> Tensor:
 
     recipe = case.meta["inputs"].get(name)
     if recipe is None:
-        return torch.from_numpy(case.stored[name])
+        return torch.from_numpy(case.stored[name].copy())
     if recipe["from"] == "seeded.image":
-        return torch.from_numpy(seeded.image(recipe["name"], recipe["height"], recipe["width"], recipe["seed"]))
+        return torch.from_numpy(seeded.image(recipe["name"], recipe["height"], recipe["width"], recipe["seed"]).copy())
     return torch.from_numpy(seeded.uniform(recipe["name"], recipe["shape"], recipe["seed"], recipe["low"], recipe["high"]))
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from likewise.errors import InputError
 from likewise.testing.golden.case import Case
-from likewise.testing.golden.kinds import Judged
 from likewise.testing.golden.la import given, on_canvas
 
 if TYPE_CHECKING:
@@ -145,8 +144,7 @@ def _content(case: Case) -> Mapping[str, Any]:
 def episodes(case: Case) -> Mapping[str, Any]:
     """The document of episodes: validation by ways, shots and fold, training with given numbers of classes and shots."""
     expected = json.loads(str(case.expected["json"]))
-    same = {"val": [_tested(case, block) for block in expected["val"]], "train": [_trained(case, each) for each in expected["train"]]} == expected
-    return {"json": Judged(0.0 if same else float("inf"))}
+    return {"json": {"val": [_tested(case, block) for block in expected["val"]], "train": [_trained(case, each) for each in expected["train"]]}}
 
 
 def _tested(case: Case, block: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +157,7 @@ def _tested(case: Case, block: Mapping[str, Any]) -> dict[str, Any]:
     content = _content(case)
     categories = held_out([each["id"] for each in content["categories"]], block["fold"])
     data = annotated(content, categories)
-    found = []
+    found: list[dict[str, Any]] = []
     for each in block["episodes"]:
         try:
             episode = tested(data, block["n_ways"], block["n_shots"], random.Random(each.get("seed", case.seed)))

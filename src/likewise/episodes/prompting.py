@@ -22,7 +22,7 @@ from likewise.errors import UsageError, close_match
 PromptKind = Literal["mask", "box", "point", "scribble", "tag"]
 PROMPT_KINDS: tuple[PromptKind, ...] = ("mask", "box", "point", "scribble", "tag")
 LEAST = 0.01  # share of a class's largest part below which a part gets no box, nor a point of its own
-CORNERS = 6  # of a scribble
+CORNERS = 12  # of a scribble
 AROUND = np.ones((3, 3), bool)
 
 

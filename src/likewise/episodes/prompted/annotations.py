@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.errors import InputError
-from likewise.formats.rle import decode_mask
+from likewise.formats.rle import decode_mask, polygon_mask
 
 SMALL = 2 * 32 * 32  # square pixels: published
 FOLDS = 4
@@ -37,14 +37,11 @@ class Annotation:
             found = decode_mask(self.shape["counts"], size)
             column, row = 0, 0
         else:
-            from pycocotools import mask as coco_mask
-
-            found = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(self.shape, *size))).astype(bool)
+            found = polygon_mask(self.shape, size)
             column, row = (int(value) for value in self.shape[0][:2])
         if not found.any():
-            found = found.copy()
             found[min(max(row, 0), size[0] - 1), min(max(column, 0), size[1] - 1)] = True
-        return np.asarray(found, np.bool_)
+        return found
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Frame:
 
     def normalised(self, picture: NDArray[np.uint8], mean: Colour, std: Colour) -> Tensor:
         """A picture (H, W, 3) as the image encoder takes it: (3, side, side), PIL's bilinear filter, zeros beside a picture that keeps its shape."""
-        inner = torch.from_numpy(squash_image(picture, self.inner((picture.shape[0], picture.shape[1])))).float() / 255
+        inner = torch.from_numpy(squash_image(picture, self.inner((picture.shape[0], picture.shape[1]))).copy()).float() / 255
         square = torch.zeros(3, self.side, self.side)
         square[:, : inner.shape[0], : inner.shape[1]] = ((inner - torch.tensor(mean)) / torch.tensor(std)).movedim(-1, 0)
         return square
@@ -50,7 +50,7 @@ class Frame:
         official: an object may vanish on the way; else the pixel nearest to its middle stays.
         """
         height, width = self.inner((mask.shape[0], mask.shape[1]))
-        plane = torch.from_numpy(np.ascontiguousarray(mask, np.uint8))
+        plane = torch.from_numpy(np.array(mask, np.uint8))
         if self.padded:
             square = torch.zeros(self.side, self.side, dtype=torch.uint8)
             square[:height, :width] = resize_nearest(plane, (height, width))

@@ -112,6 +112,8 @@ def test_a_picture_keeps_its_shape_in_a_square_of_zeros_behind_the_normalisation
 def test_another_grid_than_the_stored_one_is_served_by_both_engines():
     backbone, spec = load_backbone("random:sam-tiny-8"), FeatureSpec(layers=(0, 2))
     images = np.random.default_rng(1).integers(0, 255, (1, 48, 80, 3), np.uint8)
-    one, two = (make_engine(backbone, spec, engine=name, device=torch.device("cpu"), precision="float32", cache=None).run(images)[0] for name in ("torch", "openvino"))
+    one, two = (
+        make_engine(backbone, spec, engine=name, device=torch.device("cpu"), precision="float32", cache=None).run(images)[0] for name in ("torch", "openvino")
+    )
     assert one.shape == (1, 2, 60, 36)
     torch.testing.assert_close(one.float(), two.float(), atol=5e-3, rtol=5e-3)

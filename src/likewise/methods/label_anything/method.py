@@ -171,7 +171,9 @@ class LabelAnything(Method):
             return None
         if classes > pool:
             raise InputError(
-                f"there are {classes - 1} classes, the checkpoint marks {pool - 1} at most", where="support", remedy="Learn in parts, or take another checkpoint"
+                f"there are {classes - 1} classes, the checkpoint marks {pool - 1} at most",
+                where="support",
+                remedy="Learn in parts, or take another checkpoint",
             )
         if self.settings.seed < 0:
             return torch.arange(classes)
@@ -197,7 +199,9 @@ class LabelAnything(Method):
     @cached_property
     def _head(self) -> Head:
         if self._backbone is None:
-            raise UsageError("there is no image encoder", where="label-anything", remedy="Learn by `likewise.learn`, or give the method a backbone by `mounted`")
+            raise UsageError(
+                "there is no image encoder", where="label-anything", remedy="Learn by `likewise.learn`, or give the method a backbone by `mounted`"
+            )
         own, config = self.settings, self._backbone.config
         if self._checkpoint is not None:
             return head_of(self._checkpoint, side=self._side, patch=config.patch, heads=own.heads)

@@ -163,9 +163,7 @@ def two_way(case: Case) -> Mapping[str, Any]:
             mixer.load_state_dict(tensors)
             x, mask = given(case, "x"), given(case, "key_mask").bool()
             return {"y": mixer(x), "sane.y": mixer(x, mask)}
-        module = TwoWayTransformer(
-            config["embedding_dim"], config["num_heads"], config["mlp_dim"], config["depth"], config["attention_downsample_rate"]
-        ).eval()
+        module = TwoWayTransformer(config["embedding_dim"], config["num_heads"], config["mlp_dim"], config["depth"], config["attention_downsample_rate"]).eval()
         module.load_state_dict(tensors)
         image, places = (given(case, name).flatten(2).transpose(1, 2) for name in ("image_embedding", "image_pe"))
         found: dict[str, Any] = {}

@@ -44,7 +44,9 @@ def losses(case: Case) -> Mapping[str, Any]:
     absent = logits.detach().clone()
     absent[0, 3] = -torch.inf
     target = given(case, "target_ignore")
-    found["minus_inf.focal_weighted"] = objective.focal_loss(absent, target, objective.class_weights(target, logits.shape[1], official=True), gamma=gamma, official=True)
+    found["minus_inf.focal_weighted"] = objective.focal_loss(
+        absent, target, objective.class_weights(target, logits.shape[1], official=True), gamma=gamma, official=True
+    )
     return found
 
 
@@ -117,7 +119,9 @@ def from_masks(case: Case) -> Mapping[str, Any]:
     for index, item in enumerate(config["items"]):
         chance, numbers = Chance.seeded(item["seed"]), item["category_ids"][1:]
         images = [
-            simulated(data.annotations[image], numbers, data.sizes[image], item["types"], chance, noisy=config["add_box_noise"], most=config["max_points_annotations"])
+            simulated(
+                data.annotations[image], numbers, data.sizes[image], item["types"], chance, noisy=config["add_box_noise"], most=config["max_points_annotations"]
+            )
             for image in item["image_ids"]
         ]
         found |= {f"{index}.{name}": value for name, value in _as_stored(prompts_from(images, numbers, frame)).items()}
@@ -138,7 +142,6 @@ def _content(case: Case) -> Mapping[str, Any]:
         raise InputError(f"{path.name} is not beside the golden files", where=case.name, remedy="Fetch it again")
     content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
-
 
 
 def episodes(case: Case) -> Mapping[str, Any]:

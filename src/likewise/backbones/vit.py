@@ -1,4 +1,6 @@
-"""The vision transformer of DINO, DINOv2 (with and without registers), MAE, BEiT, Segment Anything and class-supervised training, with the official names of its tensors.
+"""The vision transformer of DINO, DINOv2 (with and without registers), MAE, BEiT, Segment Anything and class-supervised training.
+
+Tensors have their official names.
 
 Sources: Dosovitskiy et al. 2021 (ViT), Touvron et al. 2021 (DeiT), Caron et al. 2021 (DINO), He et al. 2022 (MAE),
 Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers), Bao et al. 2022 (BEiT), Kirillov et al. 2023 (SAM).

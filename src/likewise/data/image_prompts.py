@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from likewise.data.resolve import Labels
 
-
 ALONG = 5  # points that stand for a scribble
 
 

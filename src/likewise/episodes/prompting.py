@@ -109,7 +109,7 @@ def _inside(part: NDArray[np.bool_], random: np.random.Generator) -> tuple[float
 
 
 def _longest_way(rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.integer]:
-    """The places, in order, on the longest of all shortest ways between two pixels of a skeleton, found from its first pixel by going twice as far as one can."""
+    """The places, in order, on the longest shortest way between two pixels of a skeleton: from its first pixel as far as one can, twice."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import dijkstra
     from scipy.spatial import cKDTree

@@ -42,7 +42,7 @@ class PromptedEpisode:
         return tuple(sorted(shown & set(among)))
 
 
-def tested(data: Annotated, ways: int, shots: int, chance: random.Random, *, official: bool = True) -> PromptedEpisode:
+def validation_episode(data: Annotated, ways: int, shots: int, chance: random.Random, *, official: bool = True) -> PromptedEpisode:
     """An N-way K-shot episode of validation. InputError where a class has too few images."""
     if ways > len(data.categories):
         raise InputError(f"{ways} ways, there are {len(data.categories)} classes", where="ways", remedy="Ask for fewer")
@@ -59,7 +59,7 @@ def tested(data: Annotated, ways: int, shots: int, chance: random.Random, *, off
     return PromptedEpisode(query, tuple(support), tuple(number for number in numbers for _ in range(shots)), numbers[0])
 
 
-def trained(data: Annotated, ways: int, shots: int, chance: torch.Generator) -> PromptedEpisode:
+def training_episode(data: Annotated, ways: int, shots: int, chance: torch.Generator) -> PromptedEpisode:
     """An episode of training: some classes, a query that shows one of them or as many as it can, then a support round by round."""
     every = _appearing(data)
     numbers = [every[place] for place in torch.randperm(len(every), generator=chance)[:ways].tolist()]

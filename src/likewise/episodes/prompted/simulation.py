@@ -36,7 +36,7 @@ class Chance:
     @classmethod
     def seeded(cls, seed: int) -> Chance:
         """Both from one seed."""
-        return cls(random.Random(seed), np.random.RandomState(seed))
+        return cls(random.Random(seed), np.random.RandomState(seed))  # noqa: S311 (episodes, no secrets)
 
 
 def simulated(

@@ -139,7 +139,7 @@ class PromptEncoder(nn.Module):
         self, features: Tensor, tokens: Tensor, prompts: Prompts, needed: Tensor, rows: Tensor | None = None, chunk: int = 8
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Features (X, E*E, D) that have seen the prompts, of X needed pairs, and their places among all (X,), `chunk` pairs at a time."""
-        _, images, classes = needed.shape
+        classes = needed.shape[2]
         side, places = features.shape[-1], self.pe_layer.grid(features.shape[-1])[None]
         marks = self._marks(classes, rows)
         flat = torch.nonzero(needed.flatten()).flatten()

@@ -81,8 +81,8 @@ def _picture(case: Case, name: str) -> dict[str, Any]:
     given_here = ImagePrompts(size, positive={1: points + 0.5}, boxes={1: boxes}, masks={1: np.asarray(masks.any(axis=0))})
     for what, frame in (("pad1024", Frame(1024, padded=True)), ("sq480", Frame(480, padded=False))):
         asked = prompts_from([given_here], [1], frame)
-        assert asked.points is not None and asked.boxes is not None and asked.masks is not None
-        found |= {f"{what}.points": asked.points[0, 0, 1], f"{what}.boxes": asked.boxes[0, 0, 1], f"{what}.mask": asked.masks[0, 0, 1]}
+        found |= {f"{what}.{kind}": getattr(asked, kind)[0, 0, 1] for kind in ("points", "boxes", "masks")}
+        found[f"{what}.mask"] = found.pop(f"{what}.masks")
     return found
 
 
@@ -152,10 +152,9 @@ def episodes(case: Case) -> Mapping[str, Any]:
 
 def _tested(case: Case, block: Mapping[str, Any]) -> dict[str, Any]:
     """A block of validation episodes of the same form as another, of whose episodes the seeds count alone."""
-    import random
-
     from likewise.episodes.prompted.annotations import annotated, held_out
-    from likewise.episodes.prompted.sampling import tested
+    from likewise.episodes.prompted.sampling import validation_episode
+    from likewise.episodes.prompted.simulation import Chance
 
     content = _content(case)
     categories = held_out([each["id"] for each in content["categories"]], block["fold"])
@@ -163,7 +162,7 @@ def _tested(case: Case, block: Mapping[str, Any]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     for each in block["episodes"]:
         try:
-            episode = tested(data, block["n_ways"], block["n_shots"], random.Random(each.get("seed", case.seed)))
+            episode = validation_episode(data, block["n_ways"], block["n_shots"], Chance.seeded(each.get("seed", case.seed)).python)
         except InputError:
             found.append({"error": "Sample larger than population or is negative"})  # in the words of the generator
             continue
@@ -192,12 +191,12 @@ def _trained(case: Case, each: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     from likewise.episodes.prompted.annotations import annotated, held_out
-    from likewise.episodes.prompted.sampling import trained
+    from likewise.episodes.prompted.sampling import training_episode
 
     content = _content(case)
     every = [entry["id"] for entry in content["categories"]]
     data = annotated(content, [number for number in every if number not in held_out(every, 0)])
-    episode = trained(data, each["num_classes"], each["num_examples"], torch.Generator().manual_seed(each["seed"]))
+    episode = training_episode(data, each["num_classes"], each["num_examples"], torch.Generator().manual_seed(each["seed"]))
     numbers = sorted(set(episode.drawn_for))
     kinds = (("mask",), ("bbox",), ("point",), ("mask", "bbox"))
     flags, counts = _flags(data, episode.images, numbers, kinds, each["seed"])
@@ -228,9 +227,8 @@ def _flags(data: Annotated, images: tuple[int, ...], numbers: list[int], kinds: 
     noisy = isinstance(kinds[0], tuple)
     prompts = [simulated(data.annotations[image], numbers, data.sizes[image], allowed, chance, noisy=noisy) for image in images]
     asked = prompts_from(prompts, numbers, Frame(480, padded=False))
-    assert asked.mask_flags is not None and asked.point_flags is not None and asked.box_flags is not None
-    counts = {"masks_used": asked.mask_flags, "points_used": asked.point_flags, "boxes_used": asked.box_flags}
-    return asked.some()[0].int().tolist(), {name: int((flags != 0).sum()) for name, flags in counts.items()}
+    used = {name: int((getattr(asked, flags) != 0).sum()) for name, flags in (("masks", "mask_flags"), ("points", "point_flags"), ("boxes", "box_flags"))}
+    return asked.some()[0].int().tolist(), {f"{name}_used": count for name, count in used.items()}
 
 
 def metrics(case: Case) -> Mapping[str, Any]:

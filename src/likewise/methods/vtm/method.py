@@ -151,7 +151,7 @@ class VisualTokenMatching(Method):
     def _vtm(self) -> Vtm:
         if self._backbone is None:
             raise UsageError("there is no image encoder", where="vtm", remedy="Learn by `likewise.learn`, or give the method a backbone by `mounted`")
-        return Vtm(self._backbone.network, self._untrained() if self._checkpoint is None else self._opened_head)
+        return Vtm(self._backbone.network, self._untrained() if self._checkpoint is None else self._opened_head, self.settings.pooling)
 
     def _untrained(self) -> Head:
         """A head with initial numbers, its sizes those of the settings, for the tokens of the backbone."""

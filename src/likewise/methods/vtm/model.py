@@ -19,6 +19,7 @@ from likewise.backbones.biases import BiasSets, chosen, equal_rows
 from likewise.backbones.vit import VisionTransformer, VitConfig
 from likewise.methods.vtm.decoder import Decoder
 from likewise.methods.vtm.matching import Matching
+from likewise.methods.vtm.pooling import Pooling
 
 Drop = Callable[[int, int], Tensor]  # depth, images -> factors (L, 2, X) on the branches of the image encoder
 LEVELS = 4
@@ -150,13 +151,18 @@ class SupportMemory:
         """The same with keys and values in another precision, biases as they are."""
         return replace(self, keys=tuple(k.to(dtype) for k in self.keys), values=tuple(v.to(dtype) for v in self.values))
 
+    def pooled(self, pooling: Pooling, grid: tuple[int, int]) -> SupportMemory:
+        """The same with the rows of examples of a grid (h, w) averaged."""
+        return replace(self, keys=tuple(pooling(k, grid) for k in self.keys), values=tuple(pooling(v, grid) for v in self.values))
+
 
 @dataclass(frozen=True)
 class Vtm:
-    """An image encoder and a head; the image encoder may be any transformer backbone."""
+    """An image encoder and a head; the image encoder may be any transformer backbone. pooling: of what is remembered of a support."""
 
     image: VisionTransformer
     head: Head
+    pooling: Pooling = field(default_factory=Pooling)
     positions: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)  # of a frozen image encoder, by grid
 
     def image_tokens(self, images: Tensor, biases: BiasSets | None = None, kept: Tensor | None = None) -> list[Tensor]:
@@ -198,7 +204,8 @@ class Vtm:
         first = [0] * channels if not biases else equal_rows(biases) if share else list(range(channels))
         rows = list(dict.fromkeys(first))
         own = chosen(biases, rows) if biases else {}
-        return self.head.remember(self.group_tokens(images, own, chunk, drop), labels, [rows.index(index) for index in first], own, chunk=chunk)
+        memory = self.head.remember(self.group_tokens(images, own, chunk, drop), labels, [rows.index(index) for index in first], own, chunk=chunk)
+        return memory.pooled(self.pooling, self.grid(images))
 
     def matched(self, images: Tensor, memory: SupportMemory, *, dropout: float = 0.0, drop: Drop | None = None, chunk: int = 8) -> list[Tensor]:
         """Label tokens (B, C, h*w, Z) of four levels, of queries (B, 3, H, W): one pass a group, then attention to the support."""

@@ -8,6 +8,7 @@ import torch
 
 from likewise.errors import UsageError
 from likewise.methods.base import MethodSettings
+from likewise.methods.vtm.pooling import FINENESSES, Fineness, Pooling
 from likewise.methods.vtm.tuning import TuningSettings
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -21,6 +22,8 @@ class VtmSettings(MethodSettings):
     nearly: how many times longer than wide a picture may be to be seen as a square; official: the published way, by five
     crops. rows: rows of the checkpoint's biases for the channels, in their order; () for rows that were held out in its
     training, as everything starts from. memory: precision of keys and values, "float32", "bfloat16" or "float16".
+    matching: "patch", or "region" or "global" to see what matching is worth: averages over blocks of an example's grid, `regions`
+    along each side, or over the whole support stand for its patches.
     threshold: probability from which a pixel belongs to a class. margin: by how much of their span ranges of values are
     widened. label_heads: heads of the label encoder, 0 for groups of 64 channels; matching_heads: of the matching.
     tune: fit the biases to the examples; tune_steps, tune_seconds (0: no limit), tune_every, patience, learning_rate,
@@ -34,6 +37,8 @@ class VtmSettings(MethodSettings):
     official: bool = False
     rows: tuple[int, ...] = ()
     memory: str = "float32"
+    matching: Fineness = "patch"
+    regions: int = 4
     threshold: float = 0.2
     margin: float = 0.05
     label_heads: int = 0
@@ -59,8 +64,16 @@ class VtmSettings(MethodSettings):
         """UsageError for values that no default is like."""
         if self.memory not in PRECISIONS:
             raise UsageError(f"setting 'memory' is {self.memory!r}", where="vtm", remedy=f"Use one of {', '.join(PRECISIONS)}")
+        if self.matching not in FINENESSES or self.regions < 1:
+            told = f"settings 'matching' and 'regions' are {self.matching!r} and {self.regions}"
+            raise UsageError(told, where="vtm", remedy=f"Use one of {', '.join(FINENESSES)}, and at least one region")
         if len(self.reassembled) != 4:
             raise UsageError(f"setting 'reassembled' has {len(self.reassembled)} widths", where="vtm", remedy="Give four")
+
+    @property
+    def pooling(self) -> Pooling:
+        """What is averaged of a support."""
+        return Pooling(self.matching, self.regions)
 
     @property
     def tuning(self) -> TuningSettings:

@@ -29,7 +29,8 @@ def pays(maps: Tensor, kernels: Tensor) -> bool:
 def transformed(kernels: Tensor) -> Tensor:
     """Kernels (D, C, 3, 3) as `convolved` takes them: (36, D, C), four times as many numbers."""
     _, own, _ = _transforms()
-    return torch.einsum("pa,dcab,qb->pqdc", own, kernels.double(), own).flatten(0, 1).to(kernels.dtype).contiguous()
+    both = torch.kron(own, own).to(kernels)  # (36, 9)
+    return (both @ kernels.flatten(2).flatten(0, 1).T).reshape(-1, *kernels.shape[:2])
 
 
 def convolved(maps: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:

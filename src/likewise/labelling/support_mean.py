@@ -48,7 +48,8 @@ def _mean(name: str, examples: Sequence[LabelledImage], target: Target) -> NDArr
     link = link_of(target.kind, target.unit)
     total, count = torch.zeros(1, dtype=torch.float64), 0
     for example in examples:
-        rows = torch.from_numpy(example.labels.dense[name].reshape(-1, example.labels.dense[name].shape[2])).double()
+        values = example.labels.dense[name]
+        rows = torch.from_numpy(values.reshape(-1, values.shape[2]).astype(np.float64))  # a copy: those of a task file may not be written to
         rows = rows[torch.isfinite(rows).all(dim=1)]
         total = total + (encode(rows, link) if link in _ROUND else rows).sum(0)
         count += len(rows)

@@ -161,7 +161,7 @@ def _refuse(options: dict[str, Any]) -> None:
 
 def _show(stage: str, done: int, of: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{stage} {done}/{of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+        print(f"\r{stage} {done}/{of}\x1b[K", end="\n" if done == of else "", file=sys.stderr, flush=True)  # the end of a longer line is erased
 
 
 def _print_task(task: Task) -> None:

@@ -9,6 +9,7 @@ from vtm_small import small_vtm
 from likewise import learn, load
 from likewise.data import Example, Support, Target
 from likewise.errors import InputError, UsageError, WeightsError
+from likewise.labelling.chosen import chosen_rows
 from likewise.methods.vtm.checkpoint import converted
 from likewise.weights import write_checkpoint
 
@@ -128,6 +129,7 @@ def test_tuning_is_told_and_never_makes_the_held_out_error_worse(checkpoint):
     task = learn(brightness(4), "vtm", checkpoint=checkpoint, tune=True, tune_steps=6, tune_every=2, **SETTINGS)
     told = task.memory.facts["parts"][0]["tuning"]
     assert [step for step, _ in told["curve"]] == [0, 2, 4, 6]
+    assert "6" in dict(chosen_rows(task.memory.facts))["tuned biases"]
     errors = dict(told["curve"])
     assert errors[told["best_step"]] == min(errors.values())
     plain = learn(brightness(4), "vtm", checkpoint=checkpoint, **SETTINGS)

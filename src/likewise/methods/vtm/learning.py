@@ -15,7 +15,7 @@ from likewise.backbones.biases import chosen, repeated
 from likewise.backbones.features import ImageFeatures
 from likewise.data import LabelKind, Support
 from likewise.functional.resize import resize_nearest
-from likewise.methods.base import Memory
+from likewise.methods.base import Memory, Progress
 from likewise.methods.prompts import patch_labels
 from likewise.methods.vtm.adapting import adapted
 from likewise.methods.vtm.channels import Channels, Planes, channels_of, planes_of
@@ -25,18 +25,20 @@ from likewise.methods.vtm.parts import Part, labelled, parts_of, tensors_of
 from likewise.methods.vtm.pictures import Sight
 from likewise.methods.vtm.settings import PRECISIONS, VtmSettings
 from likewise.methods.vtm.tuning import Labelled
+from likewise.weights import cache_folder
 
 COARSE = {LabelKind.BOX, LabelKind.POINT, LabelKind.SCRIBBLE, LabelKind.TAG}
 
 
 @dataclass(frozen=True)
 class Learning:
-    """Learning with given networks; checkpoint: the tensors that may hold rows of biases."""
+    """Learning with given networks; checkpoint: the tensors that may hold rows of biases; progress: told of tuning."""
 
     vtm: Vtm
     sight: Sight
     settings: VtmSettings
     checkpoint: Mapping[str, Tensor] | None = None
+    progress: Progress | None = None
 
     def memory(self, support: Support, views: Sequence[Tensor]) -> Memory:
         """The memory of a support whose pictures are views (3, h, w) in 0..1."""
@@ -66,9 +68,14 @@ class Learning:
             warnings.warn("one example cannot be split into support and query: the biases are not tuned", UserWarning, stacklevel=2)
         elif self.settings.tune and examples:
             own = biases or repeated(self.vtm.image, self.vtm.image.config.depth, len(part.channels))
-            biases, told["tuning"] = adapted(self.vtm, examples, own, self.settings.tuning, Path(self.settings.resume) if self.settings.resume else None)
+            biases, told["tuning"] = adapted(self.vtm, examples, own, self.settings.tuning, self._folder(), self.progress)
         memory = self.vtm.remember(examples.images, examples.seen, biases, chunk=self.settings.chunk)
         return memory.stored(PRECISIONS[self.settings.memory]), told
+
+    def _folder(self) -> Path | None:
+        """Where interrupted tunings are kept."""
+        chosen = self.settings.resume
+        return cache_folder() / "tuning" if chosen == "auto" else Path(chosen) if chosen else None
 
     def _coarse(self, support: Support, channels: Channels, views: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Shares (N, h, w) of the classes of `channels` and their weight (h, w), at the size of each view."""

@@ -102,15 +102,28 @@ class Head(nn.Module):
         assert isinstance(layer, Matching)
         return layer
 
-    def remember(self, tokens: Sequence[Tensor], labels: Tensor, group: Sequence[int], biases: BiasSets | None = None, *, chunk: int = 8) -> SupportMemory:
+    def values(self, labels: Tensor, chunk: int = 8) -> tuple[Tensor, ...]:
+        """Values (C, E, h*w, Z) of four levels, of labels (C, E, H, W) in 0..1, -1 where unknown."""
+        seen = self.label_tokens(labels.flatten(0, 1), chunk)
+        return tuple(torch.unflatten(self.level(index).values(level), 0, labels.shape[:2]) for index, level in enumerate(seen))
+
+    def remember(
+        self,
+        tokens: Sequence[Tensor],
+        labels: Tensor,
+        group: Sequence[int],
+        biases: BiasSets | None = None,
+        *,
+        chunk: int = 8,
+        values: Sequence[Tensor] = (),
+    ) -> SupportMemory:
         """Keys and values of a support: image tokens (G, E, h*w, D) of four levels, labels (C, E, H, W) in 0..1, -1 where unknown.
 
-        group: of each channel; biases: those that the tokens were made under.
+        group: of each channel; biases: those that the tokens were made under; values: of the labels, where they are known already.
         """
         keys = tuple(self.level(index).keys(level).flatten(1, 2) for index, level in enumerate(tokens))
-        seen = self.label_tokens(labels.flatten(0, 1), chunk)
-        values = tuple(torch.unflatten(self.level(index).values(level), 0, labels.shape[:2]).flatten(1, 2) for index, level in enumerate(seen))
-        return SupportMemory(keys, values, tuple(group), biases or {})
+        flat = tuple(level.flatten(1, 2) for level in values or self.values(labels, chunk))
+        return SupportMemory(keys, flat, tuple(group), biases or {})
 
     def logits(self, tokens: Sequence[Tensor], memory: SupportMemory, grid: tuple[int, int], *, chunk: int = 4, dropout: float = 0.0) -> Tensor:
         """Logits (B, C, H', W') of queries with image tokens (G, B, Q, D) of four levels, at 16 times the grid; dropout: on the attention."""
@@ -192,19 +205,28 @@ class Vtm:
         return images.shape[-2] // patch, images.shape[-1] // patch
 
     def remember(
-        self, images: Tensor, labels: Tensor, biases: BiasSets | None = None, *, chunk: int = 8, share: bool = True, drop: Drop | None = None
+        self,
+        images: Tensor,
+        labels: Tensor,
+        biases: BiasSets | None = None,
+        *,
+        chunk: int = 8,
+        share: bool = True,
+        drop: Drop | None = None,
+        values: Sequence[Tensor] = (),
     ) -> SupportMemory:
         """Keys and values of a support: images (E, 3, H, W) in 0..1, labels (C, E, H, W) in 0..1, -1 where unknown.
 
         biases: (C, width) by name, or none for the encoder's own. Sides are multiples of the patch. chunk: images that go
         through a network at once; share: False keeps channels with equal biases apart, so that each gets gradients of its
-        own; drop: of branches, in training.
+        own; drop: of branches, in training; values: of the labels by `Head.values`, where they are known already.
         """
         channels = len(labels)
         first = [0] * channels if not biases else equal_rows(biases) if share else list(range(channels))
         rows = list(dict.fromkeys(first))
         own = chosen(biases, rows) if biases else {}
-        memory = self.head.remember(self.group_tokens(images, own, chunk, drop), labels, [rows.index(index) for index in first], own, chunk=chunk)
+        tokens = self.group_tokens(images, own, chunk, drop)
+        memory = self.head.remember(tokens, labels, [rows.index(index) for index in first], own, chunk=chunk, values=values)
         return memory.pooled(self.pooling, self.grid(images))
 
     def matched(self, images: Tensor, memory: SupportMemory, *, dropout: float = 0.0, drop: Drop | None = None, chunk: int = 8) -> list[Tensor]:

@@ -27,7 +27,8 @@ class VtmSettings(MethodSettings):
     threshold: probability from which a pixel belongs to a class. margin: by how much of their span ranges of values are
     widened. label_heads: heads of the label encoder, 0 for groups of 64 channels; matching_heads: of the matching.
     tune: fit the biases to the examples; tune_steps, tune_seconds (0: no limit), tune_every, patience, learning_rate,
-    dropout, drop_path: how; resume: a file in which an interrupted tuning is kept.
+    dropout, drop_path: how; resume: a folder in which a tuning is kept until it is done, so that the same one, interrupted,
+    goes on where it was: "auto" in the program's cache, "" nowhere.
     width, depth, heads, fused, reassembled: of an untrained head, for trying out. batch, chunk: windows, and maps in the
     decoder, at once; memory and speed alone.
     """
@@ -51,7 +52,7 @@ class VtmSettings(MethodSettings):
     learning_rate: float = 0.005
     dropout: float = 0.5
     drop_path: float = 0.1
-    resume: str = ""
+    resume: str = "auto"
     width: int = 96
     depth: int = 4
     heads: int = 4

@@ -98,6 +98,16 @@ def test_a_made_target_is_that_of_the_squashed_picture_in_254_steps():
     assert known.all()
 
 
+def test_maps_of_other_classes_pictures_and_folders_are_kept_apart():
+    maps, one, two = TargetMaps(30), Made(), Made()
+    two.labels = lambda name: np.full((30, 44), 2, np.uint8)
+    assert maps(one, DenseTarget(MASK, 0, 2), ("p0",)).label.any()
+    assert not maps(one, DenseTarget(MASK, 0, 1), ("p0",)).label.any()
+    assert maps(two, DenseTarget(MASK, 0, 2), ("p0",)).label.all()
+    first, second = (maps(one, DenseTarget("colour", 0), (name,)).label for name in ("p0", "p1"))
+    assert not torch.equal(first, second)
+
+
 @pytest.mark.parametrize("family", ["orientation", "within"])
 def test_a_map_that_was_kept_is_the_one_that_is_made_anew(family):
     kept, calls = TargetMaps(42), []

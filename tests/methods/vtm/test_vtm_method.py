@@ -177,3 +177,16 @@ def test_a_task_without_matching_keeps_one_row_and_answers_otherwise(checkpoint)
     assert pooled.memory.tensors["0.values.2"].shape[1] == 1
     one, two = (task.predict(picture(9)).dense["light"] for task in (plain, pooled))
     assert np.abs(one - two).max() > 1e-3 * np.ptp(one)
+
+
+def test_a_dense_answer_is_trusted_by_the_left_out_error_and_less_the_stranger_the_picture(checkpoint):
+    task = learn(brightness(), "vtm", checkpoint=checkpoint, **SETTINGS)
+    told = task.left_out["light"]
+    assert told["error"] > 0
+    near, far = (task.predict(image).confidence for image in (picture(0), np.full_like(picture(0), 255)))
+    assert 0 <= far < near < 1
+    assert near == pytest.approx(max(0.0, 1 - told["error"] * 0.1), abs=1e-3)  # an example itself
+
+
+def test_one_example_alone_has_a_left_out_error_too(checkpoint):
+    assert learn(brightness(1), "vtm", checkpoint=checkpoint, **SETTINGS).left_out["light"]["error"] > 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -135,6 +136,15 @@ class Head(nn.Module):
         """Label tokens (B, C, Q, Z) of four levels, of image tokens (G, B, Q, D)."""
         return [self._read(index, tokens[index], memory, dropout) for index in range(LEVELS)]
 
+    def strangeness(self, tokens: Sequence[Tensor], memory: SupportMemory) -> Tensor:
+        """How unlike all of the support the tokens of queries are, (B, Q) in 0..2: image tokens (G, B, Q, D) of four levels.
+
+        1 less the largest cosine of their key with one of the support at the deepest level, the mean over groups.
+        """
+        layer = self.level(LEVELS - 1)
+        found = [layer.likeness(own, keys.float()) for own, keys in zip(tokens[-1], memory.keys[-1], strict=True)]
+        return 1 - torch.stack(found).mean(dim=0)
+
     def _read(self, level: int, tokens: Tensor, memory: SupportMemory, dropout: float) -> Tensor:
         """Label tokens (B, C, Q, Z) of one level, of image tokens (G, B, Q, D)."""
         layer, keys, values = self.level(level), memory.keys[level], memory.values[level]
@@ -164,9 +174,21 @@ class SupportMemory:
         """The same with keys and values in another precision, biases as they are."""
         return replace(self, keys=tuple(k.to(dtype) for k in self.keys), values=tuple(v.to(dtype) for v in self.values))
 
+    def without(self, rows: Tensor) -> SupportMemory:
+        """The same without some support tokens, (S,) bool."""
+        return replace(self, keys=tuple(k[:, ~rows] for k in self.keys), values=tuple(v[:, ~rows] for v in self.values))
+
     def pooled(self, pooling: Pooling, grid: tuple[int, int]) -> SupportMemory:
         """The same with the rows of examples of a grid (h, w) averaged."""
         return replace(self, keys=tuple(pooling(k, grid) for k in self.keys), values=tuple(pooling(v, grid) for v in self.values))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A support in full: image tokens (G, E, h*w, D) of four levels, and keys and values, none averaged."""
+
+    tokens: list[Tensor]
+    memory: SupportMemory
 
 
 @dataclass(frozen=True)
@@ -204,7 +226,11 @@ class Vtm:
         patch = self.image.config.patch
         return images.shape[-2] // patch, images.shape[-1] // patch
 
-    def remember(
+    def remember(self, images: Tensor, labels: Tensor, biases: BiasSets | None = None, **how: Any) -> SupportMemory:
+        """What queries need of a support, averaged as `pooling` says; arguments as those of `encoded`."""
+        return self.encoded(images, labels, biases, **how).memory.pooled(self.pooling, self.grid(images))
+
+    def encoded(
         self,
         images: Tensor,
         labels: Tensor,
@@ -214,8 +240,8 @@ class Vtm:
         share: bool = True,
         drop: Drop | None = None,
         values: Sequence[Tensor] = (),
-    ) -> SupportMemory:
-        """Keys and values of a support: images (E, 3, H, W) in 0..1, labels (C, E, H, W) in 0..1, -1 where unknown.
+    ) -> Encoded:
+        """Tokens, keys and values of a support: images (E, 3, H, W) in 0..1, labels (C, E, H, W) in 0..1, -1 where unknown.
 
         biases: (C, width) by name, or none for the encoder's own. Sides are multiples of the patch. chunk: images that go
         through a network at once; share: False keeps channels with equal biases apart, so that each gets gradients of its
@@ -226,8 +252,7 @@ class Vtm:
         rows = list(dict.fromkeys(first))
         own = chosen(biases, rows) if biases else {}
         tokens = self.group_tokens(images, own, chunk, drop)
-        memory = self.head.remember(tokens, labels, [rows.index(index) for index in first], own, chunk=chunk, values=values)
-        return memory.pooled(self.pooling, self.grid(images))
+        return Encoded(tokens, self.head.remember(tokens, labels, [rows.index(index) for index in first], own, chunk=chunk, values=values))
 
     def matched(self, images: Tensor, memory: SupportMemory, *, dropout: float = 0.0, drop: Drop | None = None, chunk: int = 8) -> list[Tensor]:
         """Label tokens (B, C, h*w, Z) of four levels, of queries (B, 3, H, W): one pass a group, then attention to the support."""
@@ -254,6 +279,15 @@ class Vtm:
             tokens = self.group_tokens(part, memory.biases, drop=drop)
             found.append(self.head.logits(tokens, memory, self.grid(part), chunk=chunk, dropout=dropout))
         return torch.cat(found)
+
+    def answers(self, images: Tensor, memory: SupportMemory, *, batch: int = 1, chunk: int = 4) -> tuple[Tensor, Tensor]:
+        """`logits` of queries, and how strange their tokens are to the support, the mean of each: (B, C, H', W'), (B,)."""
+        found = []
+        for part in torch.split(images, batch):
+            tokens = self.group_tokens(part, memory.biases)
+            found.append((self.head.logits(tokens, memory, self.grid(part), chunk=chunk), self.head.strangeness(tokens, memory).mean(dim=1)))
+        logits, strange = zip(*found, strict=True)
+        return torch.cat(logits), torch.cat(strange)
 
 
 def as_label(values: Tensor, known: Tensor) -> Tensor:

@@ -50,7 +50,8 @@ class TuningSettings:
 class Labelled:
     """Examples: images (E, 3, H, W) in 0..1; labels (C, E, H, W) in 0..1 and known (C, E, H, W) of 0 and 1; categorical (C,) bool.
 
-    values: of the matching, (C, E, h*w, Z) for each level; () before they are made by `encoded`.
+    values: of the matching, (C, E, h*w, Z) for each level; () before they are made by `encoded`. pictures: of each example the
+    number of the picture that it is a crop of; () where each is a picture of its own.
     """
 
     images: Tensor
@@ -58,6 +59,7 @@ class Labelled:
     known: Tensor
     categorical: Tensor
     values: tuple[Tensor, ...] = ()
+    pictures: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from likewise.task import Task
 
 ENDING = ".task"
+INTERRUPTED = 130
 
 
 def learn(
@@ -70,7 +71,11 @@ def learn(
         task = _changed(examples, add or [], forget or [], reading, place)
     else:
         written = _target(out, may_overwrite=force)
-        task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails)
+        try:
+            task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails)
+        except KeyboardInterrupt as error:
+            print(f"\n{str(error) or 'stopped'}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
     task.save(written, compact=compact, thumbnails=thumbnails)
     if as_json:
         print(json.dumps({"path": str(written), **task.describe()}, indent=2))

@@ -49,7 +49,10 @@ def adapted(
         if keeper:
             keeper.keep(reached)
 
-    done = tune(vtm, examples, state, settings, check, watch=watch)
+    try:
+        done = tune(vtm, examples, state, settings, check, watch=watch)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped while tuning. The same command goes on where it was" if keeper else "stopped while tuning") from None
     if keeper:
         keeper.path.unlink(missing_ok=True)
     told.end(done)

@@ -20,6 +20,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -102,6 +103,11 @@ class VisualTokenMatching(Method):
         head_of(found)
         image_encoder(found)
         return found
+
+    @classmethod
+    def shipped(cls) -> Sequence[Path]:
+        """The checkpoints beside this file; what each is made of stands in a page of its name."""
+        return sorted(Path(__file__).parent.glob("*.safetensors"))
 
     @classmethod
     def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable[Any]:

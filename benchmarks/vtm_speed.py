@@ -144,14 +144,14 @@ def measure(form: str, channels: int, shots: int, queries: int) -> dict[str, Any
         memory = None if form == "published" else vtm.remember(images, labels, biases, chunk=1)
         before = _peak_reset()
         if memory is not None:
-            vtm.logits(pictures[:1], memory)
+            vtm.answers(pictures[:1], memory)
         found, seconds = [], []
         for query in pictures if form != "crops" else torch.rand(1, CROPS // 5, 3, 256, 256, generator=random):
             start = time.process_time()
             if form == "published":
                 found.append(published(vtm, images, labels, query, biases)[None])
             elif form == "ours":
-                found.append(vtm.logits(query.expand(REPEATS, -1, -1, -1), memory)[:1])
+                found.append(vtm.answers(query.expand(REPEATS, -1, -1, -1), memory)[0][:1])
             else:
                 found.append(official_scores(vtm, query, memory, (SIDE, SIDE), torch.zeros(channels, dtype=torch.bool)))
             seconds.append((time.process_time() - start) / {"published": 1, "ours": REPEATS, "crops": CROPS // 5}[form])

@@ -24,6 +24,7 @@ from likewise.methods.vtm.pooling import Pooling
 
 Drop = Callable[[int, int], Tensor]  # depth, images -> factors (L, 2, X) on the branches of the image encoder
 LEVELS = 4
+STRANGE = 1  # level at which pictures are compared: in the middle of the depth, where likeness follows errors best; at the deepest it does not
 INVALID = -1.0  # what unknown label pixels are for the label encoder
 OFFICIAL_IMAGE = VitConfig(
     width=768, depth=12, heads=12, patch=16, grid=14, relative=True, final_norm=False, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
@@ -139,10 +140,10 @@ class Head(nn.Module):
     def strangeness(self, tokens: Sequence[Tensor], memory: SupportMemory) -> Tensor:
         """How unlike all of the support the tokens of queries are, (B, Q) in 0..2: image tokens (G, B, Q, D) of four levels.
 
-        1 less the largest cosine of their key with one of the support at the deepest level, the mean over groups.
+        1 less the largest cosine of their key with one of the support at the second level, the mean over groups.
         """
-        layer = self.level(LEVELS - 1)
-        found = [layer.likeness(own, keys.float()) for own, keys in zip(tokens[-1], memory.keys[-1], strict=True)]
+        layer, own, keys = self.level(STRANGE), tokens[STRANGE], memory.keys[STRANGE]
+        found = [layer.likeness(one, other.float()) for one, other in zip(own, keys, strict=True)]
         return 1 - torch.stack(found).mean(dim=0)
 
     def _read(self, level: int, tokens: Tensor, memory: SupportMemory, dropout: float) -> Tensor:

@@ -1,11 +1,11 @@
 """Curves of bias tuning of `vtm`: the loss of each step, the held-out error that it decides by, and that on frames it never saw.
 
-    python benchmarks/vtm_tuning.py --checkpoint FILE [--only FAMILY ...] [--rates 0.005 ...] [--side S] [--seconds N]
+    python benchmarks/vtm_tuning.py --checkpoint FILE [--only FAMILY ...] [--rates 0.005 ...] [--side S] [--seconds N] [--published]
 
-Five labelled images, three draws: depth and normals of `rgbd`, the density of `nuclei`. Tuning decides by the error of the
-second half of the examples given the first; beside it stands, at each look, the error of other pictures given all examples,
-which decides nothing. Both are the loss of the method, in the 0..1 of its channels. One JSON a run,
-bench/vtm_tuning/CHECKPOINT/RATE/FAMILY/DRAW.json, and a figure of all runs, bench/vtm_tuning/CHECKPOINT/curves.png.
+Five labelled images, three draws: depth and normals of `rgbd`, the density of `nuclei`. Tuning decides by the error of examples
+that it does not tune on (`--published`: of the second half given the first, though it tunes on both); beside it stands, at each
+look, the error of other pictures given all examples, which decides nothing. Both are the loss of the method, in the 0..1 of its channels. One JSON a run,
+bench/vtm_tuning/CHECKPOINT/RULE/RATE/FAMILY/DRAW.json, and a figure of all runs, bench/vtm_tuning/CHECKPOINT/curves.png.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from common import BENCH, need_shared, read_json, write_json
 from likewise import Support
 from likewise.backbones.biases import BiasSets, repeated
 from likewise.methods.vtm import VisualTokenMatching
+from likewise.methods.vtm.adapting import divided
 from likewise.methods.vtm.channels import Channels, channels_of
 from likewise.methods.vtm.learning import Learning
 from likewise.methods.vtm.parts import Part, labelled
@@ -73,15 +74,14 @@ class Bench:
         """The curves of one tuning, and the seconds of a step."""
         vtm, unseen = self.learning.vtm, []
         start = repeated(vtm.image, vtm.image.config.depth, len(self.examples.labels))
-        half = -(-len(self.examples) // 2)
-        first, second = (self.examples.subset(places) for places in torch.arange(len(self.examples)).split(half))
+        own, first, second = divided(self.examples, held_out=settings.held_out)
 
         def look(biases: BiasSets) -> float:
             unseen.append(self.error(self.examples, self.others, biases, settings))
             return self.error(first, second, biases, settings)
 
         began = time.process_time()
-        done = tune(vtm, self.examples, TuningState(start, start), settings, look)
+        done = tune(vtm, own, TuningState(start, start), settings, look)
         steps = [step for step, _ in done.curve]
         best = min(done.curve, key=lambda point: point[1])[0]
         return {
@@ -139,27 +139,31 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--every", type=int, default=10)
+    parser.add_argument("--published", action="store_true")
     arguments = parser.parse_args()
     need_shared()
     warnings.simplefilter("ignore")
     place, own = OUT / arguments.checkpoint.stem, families()
+    rule = "published" if arguments.published else "held_out"
     for draw in arguments.draws:
         for name in arguments.only:
             bench = None
             for rate in arguments.rates:
-                path = place / f"{rate:g}" / name / f"{draw}.json"
+                path = place / rule / f"{rate:g}" / name / f"{draw}.json"
                 if read_json(path) is None:
                     bench = bench or Bench(own[name], draw, arguments.checkpoint, arguments.side)
-                    settings = TuningSettings(learning_rate=rate, seconds=arguments.seconds, every=arguments.every)
+                    settings = TuningSettings(learning_rate=rate, seconds=arguments.seconds, every=arguments.every, held_out=not arguments.published)
                     row = bench.run(settings)
-                    write_json(path, {"family": name, "draw": draw, "rate": rate, "side": bench.learning.sight.side, **row})
+                    write_json(path, {"family": name, "draw": draw, "rule": rule, "rate": rate, "side": bench.learning.sight.side, **row})
                     print(
                         name, draw, rate, f"held {row['held'][0][1]:.4f} -> {min(v for _, v in row['held']):.4f} at {row['best_step']} of {len(row['losses'])};"
                     )
                     print(
                         f"    unseen {row['unseen'][0][1]:.4f} -> kept {row['kept']:.4f}, last {row['last']:.4f}; {row['cpu_seconds_a_step']:.2f} s", flush=True
                     )
-    rows = [(f"{row['family']}, draw {row['draw']}, rate {row['rate']:g}", row) for path in sorted(place.rglob("*.json")) if (row := read_json(path))]
+    rows = [
+        (f"{row['family']}, draw {row['draw']}, {row['rule']}, rate {row['rate']:g}", row) for path in sorted(place.rglob("*.json")) if (row := read_json(path))
+    ]
     figure(rows, place / "curves.png")
 
 

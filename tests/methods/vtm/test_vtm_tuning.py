@@ -219,3 +219,19 @@ def test_branches_are_dropped_more_often_in_later_blocks_and_made_up_for():
     assert abs(float((kept[-1] == 0).float().mean()) - 0.5) < 0.02
     assert abs(float(kept[-1].mean()) - 1) < 0.03
     assert math.isclose(float(kept[-1].max()), 2.0)
+
+
+def test_the_last_third_of_the_pictures_decides_and_is_not_tuned_on(vtm, start):
+    data = replace(examples(4), pictures=(0, 1, 1, 7)).encoded(vtm)
+    own, support, query = adapting.divided(data, held_out=True)
+    assert (own.pictures, support.pictures, query.pictures) == ((0, 1, 1), (0, 1, 1), (7,))
+    assert torch.equal(query.images, data.images[3:])
+    assert torch.equal(query.values[2], data.values[2][:, 3:])
+    many = replace(examples(4), images=noise(1, 7, 3, SIDE, SIDE), pictures=())
+    assert [len(part) for part in adapting.divided(replace(many, labels=noise(2, 2, 7, 4, 4), known=noise(3, 2, 7, 4, 4)), held_out=True)] == [5, 5, 2]
+
+
+@pytest.mark.parametrize(("pictures", "held_out"), [((0, 1, 2, 3), False), ((0, 0, 5, 5), True)])
+def test_the_published_way_tunes_on_all_and_so_does_one_of_two_pictures(pictures, held_out):
+    own, support, query = adapting.divided(replace(examples(4), pictures=pictures), held_out=held_out)
+    assert (own.pictures, support.pictures, query.pictures) == (pictures, pictures[:2], pictures[2:])

@@ -28,13 +28,11 @@ def adapted(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The best biases that tuning found, and its curve.
 
-    The held-out error is the loss of the second half of the examples, given the first; `start` is a candidate too. folder:
-    where the state of a tuning is kept until it is done, under a name that follows from all it depends on, so that the same
-    one goes on where it was interrupted. progress: told (stage, steps, of).
+    The held-out error is that of `divided`; `start` is a candidate too. folder: where the state of a tuning is kept until it
+    is done, under a name that follows from all it depends on, so that the same one goes on where it was interrupted.
+    progress: told (stage, steps, of).
     """
-    half = -(-len(examples) // 2)
-    examples = examples.encoded(vtm)
-    support, query = examples.subset(torch.arange(half)), examples.subset(torch.arange(half, len(examples)))
+    own, support, query = divided(examples.encoded(vtm), held_out=settings.held_out)
 
     def check(biases: BiasSets) -> float:
         with torch.no_grad():
@@ -50,7 +48,7 @@ def adapted(
             keeper.keep(reached)
 
     try:
-        done = tune(vtm, examples, state, settings, check, watch=watch)
+        done = tune(vtm, own, state, settings, check, watch=watch)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped while tuning. The same command goes on where it was" if keeper else "stopped while tuning") from None
     if keeper:
@@ -61,6 +59,23 @@ def adapted(
     best = min(done.curve, key=lambda point: point[1])
     facts = {"curve": [list(point) for point in done.curve], "losses": list(done.losses), "best_step": best[0], "seconds": round(done.spent, 1)}
     return dict(done.best), facts
+
+
+def divided(examples: Labelled, *, held_out: bool) -> tuple[Labelled, Labelled, Labelled]:
+    """What is tuned on, and the support and the queries whose error decides.
+
+    held_out: the last third of the pictures is not tuned on and is what the error is taken of, where there are three or more.
+    Else all are tuned on, and the error is that of the second half given the first.
+    """
+    names = examples.pictures or tuple(range(len(examples)))
+    pictures = list(dict.fromkeys(names))
+    if held_out and len(pictures) > 2:
+        last = pictures[-(len(pictures) // 3) :]
+        held = torch.tensor([name in last for name in names])
+        rest = examples.subset(torch.nonzero(~held)[:, 0])
+        return rest, rest, examples.subset(torch.nonzero(held)[:, 0])
+    half = -(-len(examples) // 2)
+    return examples, examples.subset(torch.arange(half)), examples.subset(torch.arange(half, len(examples)))
 
 
 class Told:

@@ -89,4 +89,5 @@ class VtmSettings(MethodSettings):
             drop_path=self.drop_path,
             entropy=self.official,
             all_pixels=self.official,
+            held_out=not self.official,
         )

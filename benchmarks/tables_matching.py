@@ -5,7 +5,6 @@ python benchmarks/tables_matching.py
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,11 @@ from typing import Any
 from common import DOCS, need_shared, read_json
 from marks import between_marks
 from matching import CEILINGS, COPIED, FORMS, MEAN, OUT, asked
-from target_families import Family
+from target_families import Family, families
+from targets import alike, spread
+
+_NOTHING = 1e-4  # a count that is off by less is right
+TRAINED = {"vtm": "patches", "vtm:matching=region": "4x4 blocks", "vtm:matching=global": "everything"}
 
 
 def table(rows: Mapping[str, Mapping[str, list[dict[str, Any]]]], shown: Mapping[str, tuple[str, str, float]]) -> list[str]:
@@ -28,9 +31,20 @@ def table(rows: Mapping[str, Mapping[str, list[dict[str, Any]]]], shown: Mapping
 
 def _cell(values: Sequence[float | None], factor: float) -> str:
     known = [factor * value for value in values if value is not None]
-    if len(known) < 2:
-        return f"{known[0]:.3g}" if known else "-"
-    return f"{statistics.mean(known):.3g} ± {statistics.stdev(known):.2g}"
+    return spread(known) if max(known, default=1) > _NOTHING else "0"
+
+
+def trained(shots: str = "5") -> list[str]:
+    """A line a family: the trained network by its setting `matching`, from rows of targets.py."""
+    lines = ["| target | score | mean of the examples | " + " | ".join(TRAINED.values()) + " |", "| --- " * (3 + len(TRAINED)) + "|"]
+    for name, family in families().items():
+        score, words, factor = family.shown[0]
+        rows = alike(list(TRAINED), name, family, shots)
+        if len(rows) == len(TRAINED):
+            mean = spread([factor * row["mean"][score] for row in rows["vtm"]])
+            cells = [spread([factor * row["scores"][score] for row in rows[variant]]) for variant in TRAINED]
+            lines.append(f"| {name} | {words} | {mean} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def write_page(page: Path, found: Mapping[str, Family]) -> None:
@@ -40,6 +54,7 @@ def write_page(page: Path, found: Mapping[str, Family]) -> None:
         for name, family in found.items()
     }
     between_marks(page, "measured", table(rows, {name: family.shown[0] for name, family in found.items()}))
+    between_marks(page, "trained", trained())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from common import DOCS, need_shared
 from target_families import Family, families
-from targets import measured, rows_of
+from targets import alike, measured
 
 WIDTH, HEIGHT, COLUMNS = 420, 300, 4  # of a panel in pixels; panels in a row
 LEFT, TOP, RIGHT, BOTTOM = 58, 34, 14, 30  # of the frame inside a panel
@@ -29,9 +29,9 @@ def lines_of(name: str, family: Family, variants: Sequence[str]) -> dict[str, Po
     score, _, factor = family.shown[0]
     found: dict[str, Points] = {}
     for shots in family.draws:
-        rows = {variant: rows_of(variant, name, family, shots) for variant in variants}
+        rows = alike(variants, name, family, shots)
         values = {variant: [factor * row["scores"][score] for row in own] for variant, own in rows.items()}
-        values[MEAN] = [factor * row["mean"][score] for row in max(rows.values(), key=len, default=[])]
+        values[MEAN] = [factor * row["mean"][score] for row in next(iter(rows.values()), [])]
         for variant, each in values.items():
             if each:
                 found.setdefault(variant, []).append((int(shots), statistics.mean(each), statistics.stdev(each) if len(each) > 1 else 0.0))

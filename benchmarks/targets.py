@@ -117,10 +117,17 @@ def flat(scores: dict[str, Any]) -> dict[str, float]:
     return next(iter(scores["dense"].values()), {"miou": scores["miou"]})
 
 
-def rows_of(asked: str, name: str, family: Family, shots: str) -> list[dict[str, Any]]:
-    """The measured rows of a variant, in the order of the draws."""
-    paths = (OUT / asked / name / shots / f"{index}.json" for index in range(len(family.draws[shots])))
-    return [row for path in paths if (row := read_json(path)) is not None]
+def rows_of(asked: str, name: str, family: Family, shots: str) -> dict[int, dict[str, Any]]:
+    """The measured rows of a variant by draw."""
+    paths = {index: OUT / asked / name / shots / f"{index}.json" for index in range(len(family.draws[shots]))}
+    return {index: row for index, path in paths.items() if (row := read_json(path)) is not None}
+
+
+def alike(names: Sequence[str], name: str, family: Family, shots: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of variants that have any, of the draws that all of these have: like is compared with like."""
+    rows = {asked: found for asked in names if (found := rows_of(asked, name, family, shots))}
+    shared = sorted(set.intersection(*(set(found) for found in rows.values()))) if rows else []
+    return {asked: [found[index] for index in shared] for asked, found in rows.items()}
 
 
 def measured() -> list[str]:
@@ -134,10 +141,10 @@ def table(names: Sequence[str]) -> list[str]:
     lines = ["| target | images | draws | score | mean | " + " | ".join(f"`{name}`" for name in names) + " |", "| --- " * (5 + len(names)) + "|"]
     for name, family in families().items():
         for shots in family.draws:
-            rows = {asked: rows_of(asked, name, family, shots) for asked in names}
-            some = max(rows.values(), key=len, default=[])
+            rows = alike(names, name, family, shots)
+            some = next(iter(rows.values()), [])
             for score, words, factor in family.shown[:SHOWN] if some else ():
-                cells = [spread([factor * row["scores"][score] for row in rows[asked]]) for asked in names]
+                cells = [spread([factor * row["scores"][score] for row in rows.get(asked, [])]) for asked in names]
                 mean = spread([factor * row["mean"][score] for row in some])
                 lines.append(f"| {name} | {shots} | {len(some)} | {words} | {mean} | " + " | ".join(cells) + " |")
     return lines

@@ -1,6 +1,6 @@
 """A row of pictures a target: query, truth, the answers of methods, the mean of the examples; all in the colours of the truth.
 
-    python benchmarks/target_pictures.py [--method METHOD[:KEY=VALUE,...] ...] [--checkpoint FILE] [--shots N]
+    python benchmarks/target_pictures.py [--method METHOD[:KEY=VALUE,...] ...] [--checkpoint FILE] [--shots N] [--only FAMILY ...]
 
 From the first draw of each family of targets.py; the query is the one in the middle of the list. Writes
 bench/targets/pictures/NAME.png (ignored), and into docs/images the sheet of the families whose licence allows it:
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", default=[METHODS[0]])
     parser.add_argument("--checkpoint")
     parser.add_argument("--shots", default="5")
+    parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     need_shared()
     os.environ.setdefault("LIKEWISE_FEATURES", str(BENCH / "features"))
@@ -63,10 +64,12 @@ def main() -> None:
     variants = [Variant(asked, arguments.checkpoint) for asked in arguments.method]
     (OUT / "pictures").mkdir(parents=True, exist_ok=True)
     (DOCS / "images").mkdir(parents=True, exist_ok=True)
-    rows = {name: row_of(family, variants, arguments.shots) for name, family in families().items()}
+    chosen = {name: family for name, family in families().items() if not arguments.only or name in arguments.only}
+    rows = {name: row_of(family, variants, arguments.shots) for name, family in chosen.items()}
     for name, row in rows.items():
         sheet([row]).save(OUT / "pictures" / f"{name}.png")
-    sheet([rows[name] for name in ALLOWED]).save(DOCS / "images" / "targets.jpg", quality=85)
+    if rows.keys() >= set(ALLOWED):
+        sheet([rows[name] for name in ALLOWED]).save(DOCS / "images" / "targets.jpg", quality=85)
 
 
 if __name__ == "__main__":

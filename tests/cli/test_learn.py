@@ -143,5 +143,5 @@ def test_an_interrupted_tuning_says_how_to_go_on_and_goes_on(run, examples, tmp_
     taken.clear()
     assert run(*told)[0] == 0
     assert len(taken) == 1
-    (part,) = load(tmp_path / "a.task").memory.facts["parts"]
-    assert len(part["tuning"]["losses"]) == 4
+    (tuned,) = load(tmp_path / "a.task").memory.facts["tuned"]
+    assert len(tuned["losses"]) == 4

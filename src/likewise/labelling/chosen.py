@@ -39,10 +39,8 @@ def _calibrated(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _tuned(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for part in facts.get("parts") or ():
-        tuning = part.get("tuning")
-        if tuning:
-            errors = dict(tuning["curve"])
-            best, steps = tuning["best_step"], len(tuning["losses"])
-            came = f"held-out error {errors[0]:.3g} -> {errors[best]:.3g} at step {best} of {steps}" if best else f"no help in {steps} steps, left as they were"
-            yield "tuned biases", f"{came}, {tuning['seconds']:.0f} s"
+    for tuning in facts.get("tuned") or ():
+        errors = dict(tuning["curve"])
+        best, steps = tuning["best_step"], len(tuning["losses"])
+        came = f"held-out error {errors[0]:.3g} -> {errors[best]:.3g} at step {best} of {steps}" if best else f"no help in {steps} steps, left as they were"
+        yield "tuned biases", f"{came}, {tuning['seconds']:.0f} s"

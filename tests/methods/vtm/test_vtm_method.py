@@ -127,7 +127,7 @@ def test_memory_in_half_precision_is_half_as_large_and_nearly_the_same(checkpoin
 
 def test_tuning_is_told_and_never_makes_the_held_out_error_worse(checkpoint):
     task = learn(brightness(4), "vtm", checkpoint=checkpoint, tune=True, tune_steps=6, tune_every=2, **SETTINGS)
-    told = task.memory.facts["parts"][0]["tuning"]
+    (told,) = task.memory.facts["tuned"]
     assert [step for step, _ in told["curve"]] == [0, 2, 4, 6]
     assert "6" in dict(chosen_rows(task.memory.facts))["tuned biases"]
     errors = dict(told["curve"])

@@ -48,15 +48,17 @@ class Learning:
         tensors: dict[str, Tensor] = {}
         parts: list[dict[str, Any]] = []
         expected: dict[str, dict[str, Any]] = {}
+        tuned: list[dict[str, Any]] = []
         for index, part in enumerate(parts_of([planes.known.amax(dim=(0, 2, 3)) > 0 for _, planes in crops])):
             memory, told, found = self._learned(part, len(channels), labelled(part, crops, channels.categorical))
             own = {} if found is None else expectations(channels, list(part.channels), found, support.targets)
             tensors |= tensors_of(f"{index}.", memory)
-            parts.append({"channels": list(part.channels), "group": list(memory.group), "expected": list(own), **told})
+            parts.append({"channels": list(part.channels), "group": list(memory.group), "expected": list(own)})
+            tuned += told
             expected |= own
         places = [support.classes.numbers.index(number) for number in channels.classes]
         facts = {"side": self.sight.side, "channels": channels.facts(), "places": places, "count": len(support.classes)}
-        return Memory(tensors, {**facts, "parts": parts, "left_out": expected})
+        return Memory(tensors, {**facts, "parts": parts, "tuned": tuned, "left_out": expected})
 
     def planes(self, support: Support, channels: Channels, views: Sequence[Tensor]) -> list[Planes]:
         """The labels of every example at the size of its view; classes that are not drawn through `methods.prompts`."""
@@ -66,14 +68,15 @@ class Learning:
         sizes = [(view.shape[-2], view.shape[-1]) for view in views]
         return [planes_of(example, channels, size, own) for example, size, own in zip(support.examples, sizes, coarse, strict=True)]
 
-    def _learned(self, part: Part, count: int, examples: Labelled) -> tuple[SupportMemory, dict[str, Any], LeftOut | None]:
-        """The memory of a part, what is to be said of tuning, and answers for what was left out."""
-        biases, told = self._biases(part.channels, count), {}
+    def _learned(self, part: Part, count: int, examples: Labelled) -> tuple[SupportMemory, list[dict[str, Any]], LeftOut | None]:
+        """The memory of a part, what is to be said of tuning if there was any, and answers for what was left out."""
+        biases, told = self._biases(part.channels, count), list[dict[str, Any]]()
         if self.settings.tune and len(examples) < 2:
             warnings.warn("one example cannot be split into support and query: the biases are not tuned", UserWarning, stacklevel=2)
         elif self.settings.tune and examples:
             own = biases or repeated(self.vtm.image, self.vtm.image.config.depth, len(part.channels))
-            biases, told["tuning"] = adapted(self.vtm, examples, own, self.settings.tuning, self._folder(), self.progress)
+            biases, facts = adapted(self.vtm, examples, own, self.settings.tuning, self._folder(), self.progress)
+            told.append(facts)
         encoded = self.vtm.encoded(examples.images, examples.seen, biases, chunk=self.settings.chunk)
         memory = encoded.memory.pooled(self.vtm.pooling, self.vtm.grid(examples.images))
         return memory.stored(PRECISIONS[self.settings.memory]), told, left_out(self.vtm, encoded, examples, self.settings.chunk)

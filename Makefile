@@ -1,6 +1,6 @@
 # make demo    environment, install, weights, the main job on real photographs, path of a report
 # make test    the whole suite            make check  format, lint, types, spelling, import arrows
-# make bench   the tables of docs/benchmarks.md, galleries of cst in bench/galleries (hours; needs ../shared; CHECKPOINT=FILE of cst)
+# make bench   the tables of docs/benchmarks.md, galleries of cst in bench/galleries (hours; needs ../shared; CHECKPOINT=FILE of cst, VTM=FILE of vtm)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,12 @@ bench: install
 	$(BIN)/python benchmarks/endurance.py
 	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/galleries.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+	$(BIN)/python benchmarks/targets.py $(if $(VTM),--method analogy ridge nearest vtm vtm:matching=global --checkpoint $(VTM)) --docs
+	$(BIN)/python benchmarks/target_curves.py
+	$(BIN)/python benchmarks/target_pictures.py $(if $(VTM),--method analogy vtm --checkpoint $(VTM))
+	$(BIN)/python benchmarks/matching.py
+	$(BIN)/python benchmarks/tables_matching.py
+	$(BIN)/python benchmarks/matching_pictures.py
 	$(BIN)/python benchmarks/write_docs.py
 
 docs: install

@@ -121,3 +121,27 @@ def test_what_unlabelled_pixels_are_can_be_said_for_all_examples(run, tiny, exam
     assert run("learn", tmp_path / "a.task", "--add", more_examples, "--engine", "torch", "--unlabelled", "background")[0] == 0
     assert said(tmp_path / "a.task") == ["unknown"] * 3 + ["background"]
     assert run("learn", examples, "--out", tmp_path / "b.task", *tiny, "--unlabelled", "nothing")[0] == 2
+
+
+def test_an_interrupted_tuning_says_how_to_go_on_and_goes_on(run, examples, tmp_path, monkeypatch):
+    from likewise.methods.vtm import tuning
+
+    step, taken = tuning.Tuner.step, []
+
+    def interrupted(tuner, *given):
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        taken.append(given)
+        return step(tuner, *given)
+
+    monkeypatch.setattr(tuning.Tuner, "step", interrupted)
+    settings = [f"--set={each}" for each in ("tune=true", "tune_steps=4", "tune_every=1", "side=56", "nearly=9.0")]
+    told = ["learn", examples, "--out", tmp_path / "a.task", "--method", "vtm", "--backbone", "random:vit-tiny-14", "--checkpoint", "random", *settings]
+    code, _, err = run(*told)
+    assert code == 130
+    assert "The same command goes on" in err
+    taken.clear()
+    assert run(*told)[0] == 0
+    assert len(taken) == 1
+    (tuned,) = load(tmp_path / "a.task").memory.facts["tuned"]
+    assert len(tuned["losses"]) == 4

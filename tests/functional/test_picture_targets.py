@@ -8,7 +8,7 @@ import torch
 from skimage.color import rgb2lab
 from skimage.feature import structure_tensor
 
-from likewise.functional.picture_targets import PICTURE_TARGETS, contrast, corners, lab, orientation, saliency, smoothed, structure
+from likewise.functional.picture_targets import PICTURE_TARGETS, contrast, corners, lab, orientation, place, saliency, smoothed, structure, tint
 
 
 def noise(*shape):
@@ -41,10 +41,26 @@ def test_a_picture_has_the_same_target_whatever_its_companions(name):
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", [name for name in PICTURE_TARGETS if name != "colour"])
+@pytest.mark.parametrize("name", [name for name in PICTURE_TARGETS if name not in ("colour", "tint", "place")])
 def test_a_plain_picture_has_nothing(name):
     values, known = PICTURE_TARGETS[name].make(torch.full((1, 3, 40, 47), 0.4))
     assert float((values * known).max()) < 0.05
+
+
+def test_the_tint_of_a_place_is_the_colour_of_its_surroundings():
+    pictures = torch.zeros(1, 3, 48, 32)
+    pictures[:, :, 24:] = 1
+    values, known = tint(pictures)
+    light = values[0, 0, :, 9]
+    assert (float(light[0]), float(light[47])) == pytest.approx((0, 1), abs=1e-5)
+    assert float(light[23:25].mean()) == pytest.approx(0.5)
+    assert float(light[27]) == pytest.approx(0.88, abs=0.02)  # 3.5 rows from the border: a Gaussian of 3
+    assert known.all()
+
+
+def test_the_place_in_a_picture_runs_to_the_right_and_down():
+    across, down = place(torch.zeros(1, 3, 5, 9))[0][0]
+    assert (across[3, 0], across[3, 4], across[3, 8], down[0, 2], down[2, 2], down[4, 2]) == (0, 0.5, 1, 0, 0.5, 1)
 
 
 def test_lab_is_that_of_another_library():

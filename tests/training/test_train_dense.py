@@ -131,8 +131,8 @@ def test_an_episode_has_the_tokens_that_the_method_itself_would_see(dense_recipe
     assert isinstance(draws, DenseDraws)
     episode = features(draws[3], torch.device("cpu"))
     assert (len(episode.support), len(episode.query)) == (2, 1)
-    assert episode.support_values.shape == episode.support_known.shape == (2, 56, 56)
-    assert episode.categorical == (draws[3].episode.target.family == MASK)
+    assert episode.support_values.shape == episode.support_known.shape == (1, 2, 56, 56)
+    assert episode.categorical == (draws[3].episode.channels[0].target.family == MASK,)
     vtm = ready.trainable.method().mounted(ready.provider.backbone)._vtm
     prepared = ready.provider.prepare(draws[3].benchmark.source(draws[3].episode.query[0]), ready.trainable.wants())
     view = torch.from_numpy(next(iter(prepared.views.values())).copy()).movedim(-1, 0)[None].float() / 255
@@ -142,17 +142,17 @@ def test_an_episode_has_the_tokens_that_the_method_itself_would_see(dense_recipe
 
 def test_pictures_without_labels_give_no_masks(dense_recipe):
     ready = prepare(changed(dense_recipe), torch.device("cpu"), Silent())
-    families = {(drawn.benchmark.name, drawn.episode.target.family) for drawn in (ready.draws[index] for index in range(24))}
+    families = {(drawn.benchmark.name, drawn.episode.channels[0].target.family) for drawn in (ready.draws[index] for index in range(24))}
     assert {name for name, family in families if family == MASK} == {"shapes"}
     assert {name for name, _ in families} == {"shapes", "images"}
 
 
 def test_skill_is_0_for_the_mean_of_the_support_and_100_for_the_truth():
     nothing = ImageFeatures(torch.zeros(0), torch.zeros(0), (2, 3), (4, 6))
-    values, known = torch.tensor([[[0.2, 0.6, 0.0]]]), torch.tensor([[[1.0, 1.0, 0.0]]])
-    truth, seen = torch.tensor([[[0.0, 1.0, 0.5]]]), torch.tensor([[[1.0, 1.0, 0.0]]])
-    episode = DenseTrainingEpisode((nothing,), (nothing,), values, known, truth, seen, False)
-    for answer, skill in ((torch.full((1, 1, 3), 0.4), 0.0), (truth, 100.0), (torch.tensor([[[0.0, 0.5, 9.0]]]), 50.0)):
+    values, known = torch.tensor([[[[0.2, 0.6, 0.0]]]]), torch.tensor([[[[1.0, 1.0, 0.0]]]])
+    truth, seen = torch.tensor([[[[0.0, 1.0, 0.5]]]]), torch.tensor([[[[1.0, 1.0, 0.0]]]])
+    episode = DenseTrainingEpisode((nothing,), (nothing,), values, known, truth, seen, (False,))
+    for answer, skill in ((torch.full((1, 1, 1, 3), 0.4), 0.0), (truth, 100.0), (torch.tensor([[[[0.0, 0.5, 9.0]]]]), 50.0)):
         meter = SkillMeter(("a",))
         meter.update("a", answer, episode)
         assert meter.compute() == pytest.approx({"skill": skill, "a": skill}, abs=1e-5)

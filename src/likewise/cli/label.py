@@ -183,6 +183,8 @@ def _print_truth(truth: dict[str, Any]) -> None:
             print(f"  {name}: IoU {100 * scores['iou']:.1f} %")
     for name, scores in (truth["dense"] | truth.get("keypoints", {})).items():
         print(f"  {name}: {told_scores(scores)}")
+        if name in truth.get("mean", {}):
+            print(f"    the mean of the examples: {told_scores(truth['mean'][name])}")
 
 
 def _print_profile(summary: RunSummary) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from likewise.task import Task
 
 ENDING = ".task"
+INTERRUPTED = 130
 
 
 def learn(
@@ -38,6 +39,11 @@ def learn(
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of the examples to learn from. [default: support]")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="NAME", help="Learn this alone: a dense target, 'classes' or 'keypoints'; may be repeated. [default: all labels]"),
+    ] = None,
+    first: Annotated[int | None, typer.Option("--first", metavar="N", help="Learn from the first N examples by name. [default: all]")] = None,
     unlabelled: Annotated[
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
@@ -56,23 +62,27 @@ def learn(
     task learns again without passing the examples it knows through the backbone.
     """
     place = {"device": device, "engine": engine}
-    reading = {"format": as_format, "split": split, "unlabelled": None if unlabelled is None else unlabelled.value}
+    reading = {"format": as_format, "split": split, "unlabelled": None if unlabelled is None else unlabelled.value, "targets": target or None, "most": first}
     if add or forget:
         _refuse({"--method": method, "--backbone": backbone, "--checkpoint": checkpoint, "--preset": preset, "--set": settings})
         if examples.suffix != ENDING:
             raise UsageError("only a task can be changed by --add and --forget", where=str(examples), remedy="Give its .task file, or learn from all at once")
-        target = _target(out or examples, may_overwrite=force or out is None or out.resolve() == examples.resolve())
+        written = _target(out or examples, may_overwrite=force or out is None or out.resolve() == examples.resolve())
         task = _changed(examples, add or [], forget or [], reading, place)
     else:
-        target = _target(out, may_overwrite=force)
-        task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails)
-    task.save(target, compact=compact, thumbnails=thumbnails)
+        written = _target(out, may_overwrite=force)
+        try:
+            task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails)
+        except KeyboardInterrupt as error:
+            print(f"\n{str(error) or 'stopped'}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+    task.save(written, compact=compact, thumbnails=thumbnails)
     if as_json:
-        print(json.dumps({"path": str(target), **task.describe()}, indent=2))
+        print(json.dumps({"path": str(written), **task.describe()}, indent=2))
         return
     _print_task(task)
-    print(target)
-    print(f"use it by `likewise label {target} IMAGES --out LABELS`", file=sys.stderr)
+    print(written)
+    print(f"use it by `likewise label {written} IMAGES --out LABELS`", file=sys.stderr)
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -156,7 +166,7 @@ def _refuse(options: dict[str, Any]) -> None:
 
 def _show(stage: str, done: int, of: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{stage} {done}/{of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+        print(f"\r{stage} {done}/{of}\x1b[K", end="\n" if done == of else "", file=sys.stderr, flush=True)  # the end of a longer line is erased
 
 
 def _print_task(task: Task) -> None:

@@ -1,12 +1,13 @@
-"""Dense episodes for meta-training: a target, pictures as support and queries, and their maps of it in 0..1.
+"""Dense episodes for meta-training: targets, pictures as support and queries, and their maps of these in 0..1.
 
-A target is a class that people drew ("mask"), or made from the pictures themselves (`functional.picture_targets`), then
-altered and mixed with another so that hardly two episodes ask the same. Every episode follows from its index and a seed.
+A target is made from a class that people drew (`functional.mask_targets`), from the pictures themselves (`picture_targets`) or
+from their tokens (`token_fields`), then altered and mixed with another so that hardly two episodes ask the same. Every
+episode follows from its index and a seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,17 +21,21 @@ from likewise.data.geometry import squash_image
 from likewise.data.images import ImageSource, read_image
 from likewise.episodes.benchmark import Benchmark, Part
 from likewise.episodes.items import VOID
+from likewise.episodes.kept import Kept
 from likewise.episodes.lists import ImageList
 from likewise.episodes.opening import open_benchmark
 from likewise.errors import InputError, UsageError, close_match
 from likewise.formats.scan import is_image, walk
 from likewise.functional.label_augmentation import Mixed, drawn, mixup
+from likewise.functional.mask_targets import MASK_TARGETS
 from likewise.functional.picture_targets import PICTURE_TARGETS
 from likewise.functional.resize import resize_nearest
 
-MASK = "mask"
-FAMILIES = (MASK, *PICTURE_TARGETS)
+MASK, FIELD = "mask", "field"
+FAMILIES = (*MASK_TARGETS, *PICTURE_TARGETS, FIELD)
 PICTURES = "pictures:"
+KEPT = 1536 << 20  # bytes of maps that are kept in memory: 50,000 a channel of 224 x 224 pixels
+_UNKNOWN, _STEPS = 255, 254  # as which maps are kept
 
 
 class Pictures(Protocol):
@@ -47,21 +52,34 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class DenseTarget:
-    """A channel of a family; of masks its number is that of the class."""
+    """A channel of a family; number: the class of what is made from masks, the seed of a field, else 0."""
 
     family: str
-    channel: int
+    channel: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class DenseChannel:
+    """What one channel of an episode asks for: a target, perhaps a second one to mix it with, a seed for how both are altered (None: not)."""
+
+    target: DenseTarget
+    partner: DenseTarget | None = None
+    altered: int | None = None
+
+    @property
+    def chance(self) -> bool:
+        """Whether its values are the chance of something being there."""
+        return self.target.family in MASK_TARGETS and MASK_TARGETS[self.target.family].chance
 
 
 @dataclass(frozen=True)
 class DenseEpisode:
-    """A target by name: pictures of support and queries, perhaps a second target to mix it with, a seed for how both are altered (None: not)."""
+    """Targets by name, and the pictures of support and queries, which they share."""
 
-    target: DenseTarget
+    channels: tuple[DenseChannel, ...]
     support: tuple[str, ...]
     query: tuple[str, ...]
-    partner: DenseTarget | None = None
-    altered: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,9 +91,10 @@ class DenseEpisode:
 class DenseEpisodes:
     """The episodes of a list of pictures, each drawn when it is asked for, from its index and the seed alone.
 
-    families: from which a target is drawn, all alike, then its channel or class; shot, query: how many pictures; altered:
-    change labels as Kim et al. 2023 do; mixed: chance of being mixed with a second target of the families that are made
-    from pictures (official: always, with its own mirror image).
+    families: from which a target is drawn, all alike, then its channel; shot, query: how many pictures; channels: how many
+    targets that share the pictures; altered: change labels as Kim et al. 2023 do; mixed: chance of being mixed with a second
+    target of the families that need no mask (official: always, with its own mirror image). Where the first target needs masks,
+    a class is drawn too: all pictures show it, and the other targets may be made from its masks.
     """
 
     images: ImageList
@@ -83,6 +102,7 @@ class DenseEpisodes:
     shot: int
     query: int
     length: int
+    channels: int = 1
     seed: int = 0
     altered: bool = True
     mixed: float = 0.5
@@ -99,8 +119,11 @@ class DenseEpisodes:
         classes = tuple(number for number, listed in self.images.by_class.items() if number != VOID and len(set(listed)) >= need)
         if len(names) < need:
             raise InputError(f"there are {len(names)} pictures, an episode takes {need}", where="dense", remedy="Give more pictures, or ask for fewer shots")
-        if MASK in self.families and not classes:
-            raise InputError(f"no class has masks in {need} pictures", where="dense", remedy="Leave the target 'mask' out, or ask for fewer shots")
+        masked = [name for name in self.families if name in MASK_TARGETS]
+        if masked and not classes:
+            raise InputError(
+                f"no class has masks in {need} pictures", where="dense", remedy=f"Leave the target {masked[0]!r} and its like out, or ask for fewer shots"
+            )
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_classes", classes)
 
@@ -111,32 +134,49 @@ class DenseEpisodes:
         if not 0 <= index < self.length:
             raise IndexError(index)
         random = np.random.RandomState([self.seed, index])
-        target = self._target(random, self.families)
-        listed = self._names if target.family != MASK else sorted(set(self.images.by_class[target.channel]))
+        others = [name for name in self.families if name not in MASK_TARGETS]
+        first = self.families[random.randint(len(self.families))]
+        number = self._classes[random.randint(len(self._classes))] if first in MASK_TARGETS else 0
+        listed = sorted(set(self.images.by_class[number])) if first in MASK_TARGETS else self._names
         chosen = [listed[place] for place in random.choice(len(listed), self.shot + self.query, replace=False)]
-        others = [name for name in self.families if name != MASK]
-        partner = self._target(random, others) if others and random.random_sample() < self.mixed else None
-        altered = int(random.randint(2**31)) if self.altered else None
-        return DenseEpisode(target, tuple(chosen[: self.shot]), tuple(chosen[self.shot :]), partner, altered)
+        drawn = [first, *(random.choice(self.families if first in MASK_TARGETS else others) for _ in range(self.channels - 1))]
+        channels = tuple(self._channel(random, str(family), number, others) for family in drawn)
+        return DenseEpisode(channels, tuple(chosen[: self.shot]), tuple(chosen[self.shot :]))
 
-    def _target(self, random: np.random.RandomState, families: Sequence[str]) -> DenseTarget:
-        family = families[random.randint(len(families))]
-        if family == MASK:
-            return DenseTarget(MASK, self._classes[random.randint(len(self._classes))])
-        return DenseTarget(family, int(random.randint(PICTURE_TARGETS[family].channels)))
+    def _channel(self, random: np.random.RandomState, family: str, number: int, others: Sequence[str]) -> DenseChannel:
+        target = _target(random, family, number)
+        partner = _target(random, others[random.randint(len(others))]) if others and random.random_sample() < self.mixed else None
+        return DenseChannel(target, partner, int(random.randint(2**31)) if self.altered else None)
 
 
-def dense_maps(episode: DenseEpisode, pictures: Pictures, side: int) -> tuple[Tensor, Tensor]:
-    """The labels of an episode's pictures, made `side` pixels square: values in 0..1 and known (0 or 1), (S + Q, side, side) each, the support first."""
-    own = _made(episode.target, episode.names, pictures, side)
-    random = None if episode.altered is None else np.random.RandomState(episode.altered)
+def _target(random: np.random.RandomState, family: str, number: int = 0) -> DenseTarget:
+    """A channel of a family, of the class `number` where it needs masks."""
+    if family == FIELD:
+        return DenseTarget(FIELD, 0, int(random.randint(2**31)))
+    if family in MASK_TARGETS:
+        return DenseTarget(family, int(random.randint(MASK_TARGETS[family].channels)), number)
+    return DenseTarget(family, int(random.randint(PICTURE_TARGETS[family].channels)))
+
+
+Made = Callable[[DenseTarget, Sequence[str]], Mixed]  # a target of pictures by name, (N, side, side) each
+
+
+def dense_maps(episode: DenseEpisode, made: Made) -> tuple[Tensor, Tensor]:
+    """The labels of an episode's pictures: values in 0..1 and known (0 or 1), (C, S + Q, side, side) each, the support first."""
+    found = [_channel_maps(channel, episode.names, made) for channel in episode.channels]
+    return torch.stack([each.label * each.known for each in found]), torch.stack([each.known for each in found])
+
+
+def _channel_maps(channel: DenseChannel, names: Sequence[str], made: Made) -> Mixed:
+    random = None if channel.altered is None else np.random.RandomState(channel.altered)
+    own = made(channel.target, names)
     if random is not None:
         own = _altered(own, random)
-    if episode.partner is not None:
-        other = _made(episode.partner, episode.names, pictures, side)
-        share = 0.5 if random is None else random.random_sample()
-        own = mixup(own, other if random is None else _altered(other, random), share)
-    return own.label * own.known, own.known
+    if channel.partner is None:
+        return own
+    other = made(channel.partner, names)
+    share = 0.5 if random is None else random.random_sample()
+    return mixup(own, other if random is None else _altered(other, random), share)
 
 
 def _altered(mixed: Mixed, random: np.random.RandomState) -> Mixed:
@@ -146,15 +186,35 @@ def _altered(mixed: Mixed, random: np.random.RandomState) -> Mixed:
     return Mixed(label, mixed.known)
 
 
-def _made(target: DenseTarget, names: Sequence[str], pictures: Pictures, side: int) -> Mixed:
-    """A target of pictures: (N, side, side) each."""
-    size = (side, side)
-    if target.family == MASK:
-        labels = torch.stack([resize_nearest(torch.from_numpy(pictures.labels(name).astype(np.int32)), size) for name in names])
-        return Mixed((labels == target.channel).float(), (labels != VOID).float())
-    views = np.stack([squash_image(pictures.image(name), size) for name in names])
-    values, known = PICTURE_TARGETS[target.family].make(torch.from_numpy(views).movedim(-1, 1).float() / 255)
-    return Mixed(values[:, target.channel], known[:, target.channel])
+class TargetMaps:
+    """Targets of pictures, squares of `side` pixels, in 254 steps. Each is made once and kept, up to `limit` bytes in all."""
+
+    def __init__(self, side: int, limit: int = KEPT) -> None:
+        self._side = side
+        self._kept = Kept[NDArray[np.uint8]](limit, lambda planes: planes.nbytes)
+
+    def __call__(self, pictures: Pictures, target: DenseTarget, names: Sequence[str]) -> Mixed:
+        """A target of pictures: (N, side, side) each. Not for fields, which are made of tokens."""
+        planes = torch.from_numpy(np.stack([self._planes(pictures, target, name)[target.channel] for name in names]))
+        known = planes != _UNKNOWN
+        return Mixed(planes.float() * known / _STEPS, known.float())
+
+    def _planes(self, pictures: Pictures, target: DenseTarget, name: str) -> NDArray[np.uint8]:
+        """All channels of a target's family, (C, side, side), 255 where unknown."""
+
+        def make() -> NDArray[np.uint8]:
+            values, known = self._of_masks(pictures, target, name) if target.family in MASK_TARGETS else self._of_view(pictures, target.family, name)
+            return torch.where(known > 0, (values * _STEPS).round(), _UNKNOWN)[0].byte().numpy()
+
+        return self._kept((id(pictures), name, target.family, target.number), make)
+
+    def _of_masks(self, pictures: Pictures, target: DenseTarget, name: str) -> tuple[Tensor, Tensor]:
+        labels = resize_nearest(torch.from_numpy(pictures.labels(name).astype(np.int32)), (self._side, self._side))[None]
+        return MASK_TARGETS[target.family].make((labels == target.number).float(), (labels != VOID).float())
+
+    def _of_view(self, pictures: Pictures, family: str, name: str) -> tuple[Tensor, Tensor]:
+        view = self._kept((id(pictures), name), lambda: squash_image(pictures.image(name), (self._side, self._side)))
+        return PICTURE_TARGETS[family].make(torch.from_numpy(view.copy()).movedim(-1, 0)[None].float() / 255)
 
 
 class PictureFolder:

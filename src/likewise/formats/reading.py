@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -13,6 +13,7 @@ from likewise.data.example import Unlabelled
 from likewise.data.resolve import resolve
 from likewise.errors import InputError
 from likewise.formats import index_png
+from likewise.formats.choosing import choose
 from likewise.formats.dataset import Dataset, by_stem, match
 from likewise.formats.files import read_bytes
 from likewise.formats.recognise import found_format, open_dataset
@@ -111,12 +112,21 @@ class Truth:
         return len(self._names)
 
 
-def read_support(path: str | os.PathLike[str], *, format: str | None = None, split: str | None = None, unlabelled: Unlabelled | None = None) -> ReadSupport:
+def read_support(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    split: str | None = None,
+    unlabelled: Unlabelled | None = None,
+    targets: Collection[str] | None = None,
+    most: int | None = None,
+) -> ReadSupport:
     """The labelled examples of a folder or file, with a sentence that says what was recognised.
 
     format: a name of `FORMATS`, recognised if None; split: a split of `dataset.json`, "all", or None for "support" where
     there is one; unlabelled: whether unlabelled pixels are "background" or "unknown" in all of them, None for what the
-    files say. Raises InputError (file, field, reason, remedy) for what cannot be used.
+    files say; targets, most: which labels and how many examples, see `formats.choosing`. Raises InputError (file, field,
+    reason, remedy) for what cannot be used.
     """
     place = Path(path)
     dataset = open_dataset(place, format)
@@ -124,7 +134,8 @@ def read_support(path: str | os.PathLike[str], *, format: str | None = None, spl
     if not names:
         raise InputError(f"there are no labelled images ({dataset.layout})", where=str(place), remedy="Label at least one image")
     dataset.check_images(names)
-    support = Support([dataset.example(name) for name in names], dataset.classes, dataset.targets, unlabelled or dataset.unlabelled)
+    examples, classes, about = choose(dataset, names, targets, most)
+    support = Support(examples, classes, about, unlabelled or dataset.unlabelled)
     sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {_count(len(support), 'labelled image')}{_content(support)}"
     return ReadSupport(support, dataset.format, sentence, dataset.folder, chosen)
 

@@ -20,6 +20,7 @@ from likewise.functional.texture import TEXTURE_EDGES, texture_edges
 Made = tuple[Tensor, Tensor]
 HARRIS = 0.04  # k, within the usual 0.04 to 0.06
 CORNER_SIGMA, ORIENTATION_SIGMA, CONTRAST_SIGMA, SALIENCY_SIGMA = 1.5, 3.0, 4.0, 1.0  # pixels; ours but for the last, which stands for a 5x5 binomial filter
+TINT = 1 / 16  # share of the height; ours
 STEP, SEEN = 1 / 255, 1.0  # the least difference of lightness that a picture can hold, and of colours that people see
 WEAK = 0.01  # share of the strongest gradient energy below which a direction means nothing
 _LAB_SPAN = 110.0  # a and b of colours that a screen shows lie within
@@ -81,6 +82,19 @@ def colour(pictures: Tensor) -> Made:
     return _all_known(torch.stack([light / 100, *((plane / _LAB_SPAN + 1) / 2 for plane in opponents)], dim=1).clamp(0, 1))
 
 
+def tint(pictures: Tensor) -> Made:
+    """The colour of a place's surroundings: lightness, green to red, blue to yellow."""
+    values, known = colour(pictures)
+    return smoothed(values, TINT * pictures.shape[-2]), known
+
+
+def place(pictures: Tensor) -> Made:
+    """How far to the right and how far down a place is in its picture."""
+    count, _, rows, columns = pictures.shape
+    across, down = (torch.linspace(0, 1, size).to(pictures) for size in (columns, rows))
+    return _all_known(torch.stack([across.expand(rows, columns), down[:, None].expand(rows, columns)]).expand(count, 2, rows, columns))
+
+
 def lab(pictures: Tensor) -> Tensor:
     """CIE 1976 L*a*b* of sRGB pictures (N, 3, H, W) in 0..1: L in 0..100.
 
@@ -126,4 +140,6 @@ PICTURE_TARGETS = {
     "contrast": PictureTarget(1, contrast, "Peli 1990, Contrast in complex images, by the standard deviation in a window"),
     "orientation": PictureTarget(2, orientation, "Bigun and Granlund 1987, Optimal orientation detection of linear symmetry"),
     "colour": PictureTarget(3, colour, "CIE 1976 L*a*b*"),
+    "tint": PictureTarget(3, tint, "CIE 1976 L*a*b* behind a wide Gaussian"),
+    "place": PictureTarget(2, place, "the picture's frame"),
 }

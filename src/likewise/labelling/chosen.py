@@ -14,7 +14,7 @@ def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
     [('read-out pixel', '25 % of the answer, left-out score unknown')]
     """
-    return [*_settled(facts), *_readouts(facts), *_calibrated(facts)]
+    return [*_settled(facts), *_readouts(facts), *_calibrated(facts), *_tuned(facts)]
 
 
 def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -36,3 +36,11 @@ def _calibrated(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         by.setdefault(source, []).append(name)
     for source, names in by.items():
         yield f"presence by {_CALIBRATED.get(source, source)}", ", ".join(names)
+
+
+def _tuned(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for tuning in facts.get("tuned") or ():
+        errors = dict(tuning["curve"])
+        best, steps = tuning["best_step"], len(tuning["losses"])
+        came = f"held-out error {errors[0]:.3g} -> {errors[best]:.3g} at step {best} of {steps}" if best else f"no help in {steps} steps, left as they were"
+        yield "tuned biases", f"{came}, {tuning['seconds']:.0f} s"

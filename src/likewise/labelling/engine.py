@@ -28,6 +28,7 @@ from likewise.labelling.recorder import Item, Lines, Recorder
 from likewise.labelling.report import write_report
 from likewise.labelling.scoring import Scorer, ScoreTotals
 from likewise.labelling.stream import Failed, WriterThread, answers, decoded_windows
+from likewise.labelling.support_mean import SupportMean
 from likewise.labelling.tally import Tally, added_times
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _outside(images: ImageList, out: Path) -> Sequence[str]:
 def _scorer(task: Task, truth: Truth | None) -> Scorer | None:
     if truth is None:
         return None
-    scorer = Scorer(truth, task.classes, task.targets, task.keypoints)
+    scorer = Scorer(truth, task.classes, task.targets, task.keypoints, SupportMean.of(task.support))
     if scorer.empty:
         known = ", ".join([*truth.classes.names.values(), *truth.targets, *truth.keypoints]) or "nothing"
         what = f"it has no class, target or keypoint in common with the task; it knows {known}"

@@ -128,7 +128,8 @@ def _truth_rows(truth: Mapping[str, Any] | None, units: Mapping[str, str]) -> di
     dense = []
     for name, scores in (truth["dense"] | truth.get("keypoints", {})).items():
         unit = f" ({units[name]})" if units.get(name) else ""
-        dense.append({"name": name + unit, "scores": told_scores(scores)})
+        mean = truth.get("mean", {}).get(name)
+        dense.append({"name": name + unit, "scores": told_scores(scores), "mean": told_scores(mean) if mean else ""})
     return {"classes": classes, "dense": dense}
 
 

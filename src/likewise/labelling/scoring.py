@@ -28,6 +28,7 @@ from likewise.functional.metrics import (
 )
 from likewise.functional.target_metrics import count_scores, degrees_apart, degrees_between, direction_scores, direction_sums, extent, point_scores
 from likewise.labelling.lines import rounded
+from likewise.labelling.support_mean import SupportMean
 
 if TYPE_CHECKING:
     from likewise.formats import Truth
@@ -44,11 +45,16 @@ def shown_classes(prediction: Prediction) -> dict[str, float]:
 
 
 class Scorer:
-    """Compares predictions of one task with one truth. Classes are the same if their names are."""
+    """Compares predictions of one task with one truth. Classes are the same if their names are.
 
-    def __init__(self, truth: Truth, classes: ClassTable, targets: Mapping[str, Target], keypoints: Sequence[str] = ()) -> None:
+    mean: what the examples alone say of targets and keypoints, compared beside the predictions.
+    """
+
+    def __init__(
+        self, truth: Truth, classes: ClassTable, targets: Mapping[str, Target], keypoints: Sequence[str] = (), mean: SupportMean | None = None
+    ) -> None:
         numbers = {name: number for number, name in truth.classes.names.items()}
-        self._truth = truth
+        self._truth, self._mean = truth, mean
         self._shared = [(classes[number], number, numbers[classes[number]]) for number in classes if classes[number] in numbers]
         self._targets = [name for name in targets if name in truth.targets]
         self._points = [name for name in keypoints if name in truth.keypoints]
@@ -63,24 +69,31 @@ class Scorer:
         labels = self._truth.labels(name, size=prediction.size)
         if labels is None:
             return None
-        record: dict[str, Any] = {"image": name, "overlap": {}, "presence": {}, "dense": {}}
+        record: dict[str, Any] = {"image": name, "overlap": {}, "presence": {}, **self._values(prediction, labels)}
         if labels.label_map is not None and self._shared:
             record["overlap"] = self._overlaps(prediction, labels)
         if self._shared:
             record["presence"] = self._presence(prediction, labels)
+        if self._mean is not None:
+            record["mean"] = self._values(self._mean.prediction(prediction), labels)
+        return record
+
+    def _values(self, prediction: Prediction, labels: Labels) -> dict[str, Any]:
+        """The counts of targets and keypoints."""
+        found: dict[str, Any] = {"dense": {}}
         for target in self._targets:
             if target in labels.dense and target in prediction.dense:
                 expected = labels.dense[target]
                 values = _at_size(prediction.dense[target], expected.shape[:2])
                 about = prediction.targets[target]
-                record["dense"][target] = dense_counts(values, expected, about)
+                found["dense"][target] = dense_counts(values, expected, about)
                 if (degrees := degrees_off(values, expected, about)) is not None:
-                    record.setdefault("degrees", {})[target] = direction_sums(degrees).tolist()
+                    found.setdefault("degrees", {})[target] = direction_sums(degrees).tolist()
                 if about.kind == "density":
-                    record.setdefault("counts", {})[target] = counted(values, expected, prediction.size)
+                    found.setdefault("counts", {})[target] = counted(values, expected, prediction.size)
         if self._points and labels.keypoints:
-            record["keypoints"] = self._distances(prediction, labels)
-        return record
+            found["keypoints"] = self._distances(prediction, labels)
+        return found
 
     def _distances(self, prediction: Prediction, labels: Labels) -> dict[str, list[float | bool | None]]:
         """For each keypoint that the truth knows: distance in pixels and over the size of what it is on (None: hidden, or no size), "visible" right."""
@@ -126,12 +139,16 @@ class ScoreTotals:
         self._degrees: dict[str, NDArray[np.float64]] = {}
         self._counts: dict[str, list[tuple[float, float]]] = {}
         self._points: dict[str, list[tuple[float | None, float | None, bool]]] = {}
+        self._mean: ScoreTotals | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one image, given as `Scorer.compare` made it."""
         self.images += 1
+        if "mean" in record:
+            self._mean = self._mean or ScoreTotals()
+            self._mean.add(record["mean"])
         for sums, part in ((self._overlap, "overlap"), (self._presence, "presence")):
-            for name, pair in record[part].items():
+            for name, pair in record.get(part, {}).items():
                 sums[name] = sums.get(name, np.zeros(2, np.int64)) + np.array(pair, np.int64)
         for target, values in record["dense"].items():
             self._dense[target] = self._dense.get(target, DenseSums()) + DenseSums(*values)
@@ -143,7 +160,10 @@ class ScoreTotals:
             self._points.setdefault(name, []).append((values[0], values[1], values[2]))
 
     def scores(self) -> dict[str, Any] | None:
-        """Scores as plain values, None if nothing was compared: images, miou, presence_accuracy, classes, dense; keypoints if there are any."""
+        """Scores as plain values, None if nothing was compared: images, miou, presence_accuracy, classes, dense; keypoints if there are any.
+
+        mean: scores by target and keypoint of what the examples alone say, if that was compared too.
+        """
         if not self.images:
             return None
         overlap, presence = _stacked(self._overlap), _stacked(self._presence)
@@ -158,7 +178,9 @@ class ScoreTotals:
         }
         dense = {name: self._target_scores(name, sums) for name, sums in sorted(self._dense.items())}
         found = {"images": self.images, "miou": rounded(mean_iou(overlap)), "presence_accuracy": rounded(accuracy(presence)), "classes": classes}
-        return {**found, "dense": dense, **({"keypoints": self._point_scores()} if self._points else {})}
+        found |= {"dense": dense, **({"keypoints": self._point_scores()} if self._points else {})}
+        beside = self._mean.scores() if self._mean is not None else None
+        return {**found, **({"mean": beside["dense"] | beside.get("keypoints", {})} if beside else {})}
 
     def _target_scores(self, name: str, sums: DenseSums) -> dict[str, float | None]:
         """The scores of a target; those that its kind has no use for are None, or left out where only one kind has them."""

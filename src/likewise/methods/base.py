@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from likewise.methods.trainable import Trainable
 
 Preset = Literal["default", "fast", "best"]
+Progress = Callable[[str, int, int], None]  # stage, done, of
 Features = Mapping[FeatureSpec, Sequence[ImageFeatures]]  # for each wish a list in the order of the images
 
 
@@ -144,6 +145,11 @@ class Method(ABC):
         Called once, after `equipped` and before `wants`, in `learn` and when a loaded task is made ready.
         """
         del backbone
+        return self
+
+    def watched(self, progress: Progress | None) -> Self:
+        """This method, which tells `progress` (stage, done, of) how far a long `learn` is; by default the method as it is."""
+        del progress
         return self
 
     @classmethod

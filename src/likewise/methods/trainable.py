@@ -33,10 +33,10 @@ class TrainingEpisode:
 
 @dataclass(frozen=True)
 class DenseTrainingEpisode:
-    """One target of one channel: features of the support and of the queries, S and Q pictures, and their maps.
+    """Targets of one channel each that share pictures: features of the support and of the queries, S and Q pictures, and their maps.
 
-    support_values, query_values: (S, H, W), (Q, H, W) in 0..1, 0 where unknown; support_known, query_known: of 0 and 1;
-    categorical: whether the target is a class, with values of 0 and 1.
+    support_values, query_values: (C, S, H, W), (C, Q, H, W) in 0..1, 0 where unknown; support_known, query_known: of 0 and 1;
+    categorical: of each channel whether its values are the chance of something being there, as those of a class.
     """
 
     support: tuple[ImageFeatures, ...]
@@ -45,7 +45,7 @@ class DenseTrainingEpisode:
     support_known: Tensor
     query_values: Tensor
     query_known: Tensor
-    categorical: bool
+    categorical: tuple[bool, ...]
 
 
 Kind = TypeVar("Kind", contravariant=True)  # of episodes
@@ -84,5 +84,5 @@ class DenseTrainable(Trainable[DenseTrainingEpisode], Protocol):
     """A `Trainable` of dense episodes; it is validated by its answers to features, as its networks run behind a frozen backbone."""
 
     def answers(self, episode: DenseTrainingEpisode) -> Tensor:
-        """Values (Q, H, W) in 0..1 for the queries, given the support; nothing is dropped."""
+        """Values (C, Q, H, W) in 0..1 for the queries, given the support; nothing is dropped."""
         ...

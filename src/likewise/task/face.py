@@ -20,13 +20,13 @@ from likewise.data import ClassTable, Prediction, Support, Target
 from likewise.data.example import Unlabelled
 from likewise.data.images import MAX_PIXELS, ImageSource
 from likewise.errors import InputError, WeightsError, close_match
-from likewise.methods.base import Memory, Method, Preset, Query, to_device
+from likewise.methods.base import Memory, Method, Preset, Progress, Query, to_device
 from likewise.methods.keypoints import with_heatmaps
 from likewise.task import storage
 from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
-from likewise.task.learning import Kept, Place, Progress, as_support, check_fit, extract, learn_memory, open_provider
+from likewise.task.learning import Kept, Place, as_support, check_fit, extract, learn_memory, open_provider
 from likewise.task.thumbnails import Thumbnail
 
 
@@ -65,7 +65,7 @@ def learn(
     ready.check(provider.backbone)
     chosen = chosen.mounted(provider.backbone)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
-    memory = learn_memory(chosen, support, kept)
+    memory = learn_memory(chosen, support, kept, progress)
     weights = {**provider.weights(chosen.wants()), **ready.weights}
     return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
 
@@ -203,7 +203,7 @@ class Task:
         together = storage.joined(self.support, more)
         check_fit(self.method, together)
         new, pictures = extract(self.ready(), self.method, more, progress, bool(self.thumbnails))
-        self._relearn(together, [*kept, *new], [*self.thumbnails, *pictures])
+        self._relearn(together, [*kept, *new], [*self.thumbnails, *pictures], progress)
         return self
 
     def forget(self, names: Sequence[str]) -> Task:
@@ -255,10 +255,12 @@ class Task:
             raise InputError("the task is compact: the features of its examples were not kept", where=what, remedy="Learn again from the examples")
         return self._kept
 
-    def _relearn(self, support: Support, kept: list[dict[FeatureSpec, ImageFeatures]], thumbnails: Sequence[Thumbnail]) -> None:
+    def _relearn(
+        self, support: Support, kept: list[dict[FeatureSpec, ImageFeatures]], thumbnails: Sequence[Thumbnail], progress: Progress | None = None
+    ) -> None:
         self.ready()
         method = self.method.equipped(self.method.checkpoint_in(self.memory)) if self.method.trained and self.method.keeps_checkpoint else self.method
-        memory = learn_memory(method, support, kept)
+        memory = learn_memory(method, support, kept, progress)
         self.memory, self.support, self._kept, self.thumbnails = memory, support, kept, list(thumbnails)
         for name in ("digest", "_memory_on_device"):
             self.__dict__.pop(name, None)

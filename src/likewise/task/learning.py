@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,12 @@ from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.data.example import Unlabelled
 from likewise.errors import InputError, UsageError
-from likewise.methods.base import Memory, Method, Preset, to_device
+from likewise.methods.base import Memory, Method, Preset, Progress, to_device
 from likewise.methods.keypoints import with_heatmaps
 from likewise.methods.prompts import PATCH_KINDS
 from likewise.methods.registry import method_class
 from likewise.task.thumbnails import Thumbnail, thumbnail
 
-Progress = Callable[[str, int, int], None]
 PRESETS = ("default", "fast", "best")
 Kept = list[dict[FeatureSpec, ImageFeatures]]
 
@@ -130,10 +129,10 @@ def by_spec(kept: Sequence[Mapping[FeatureSpec, ImageFeatures]], wishes: Sequenc
     return {spec: [item[spec] for item in kept] for spec in wishes}
 
 
-def learn_memory(method: Method, support: Support, kept: Kept) -> Memory:
+def learn_memory(method: Method, support: Support, kept: Kept, progress: Progress | None = None) -> Memory:
     """What the method learns from a support and its features; memory on the CPU."""
     with torch.inference_mode():
-        memory = method.learn(with_heatmaps(method, support), by_spec(kept, method.wants()))
+        memory = method.watched(progress).learn(with_heatmaps(method, support), by_spec(kept, method.wants()))
     return to_device(memory, torch.device("cpu"))
 
 

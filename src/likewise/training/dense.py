@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from likewise.backbones.features import ImageFeatures
 from likewise.episodes.benchmark import Benchmark
-from likewise.episodes.dense import MASK, DenseEpisode, DenseEpisodes, dense_maps
+from likewise.episodes.dense import FIELD, KEPT, MASK, DenseEpisode, DenseEpisodes, DenseTarget, TargetMaps, dense_maps
+from likewise.episodes.kept import Kept
 from likewise.errors import UsageError
+from likewise.functional.label_augmentation import Mixed
+from likewise.functional.mask_targets import MASK_TARGETS
+from likewise.functional.token_fields import token_field
 from likewise.methods.trainable import DenseTrainable, DenseTrainingEpisode, Trainable
 from likewise.training.recipe import DenseSection, Recipe, SourceSection, ValidationSection
 from likewise.training.sources import EpisodeFeatures, fold_of, listed_only, moved, names_of
@@ -71,7 +76,7 @@ def _episodes(section: SourceSection, benchmark: Benchmark, recipe: Recipe, dens
     images = benchmark.images(section.part, fold_of(recipe, benchmark))
     if section.only is not None:
         images = listed_only(images, Path(section.only), benchmark, f"source.{place}")
-    families = tuple(name for name in dense.targets if name != MASK or benchmark.class_names)  # pictures without labels have no masks
+    families = tuple(name for name in dense.targets if name not in MASK_TARGETS or benchmark.class_names)  # pictures without labels have no masks
     if not families:
         raise UsageError("its pictures have no labels", where=f"source.{place}", remedy="Name a target that is made from pictures in dense.targets")
     return DenseEpisodes(
@@ -79,6 +84,7 @@ def _episodes(section: SourceSection, benchmark: Benchmark, recipe: Recipe, dens
         families=families,
         shot=dense.shot,
         query=dense.query,
+        channels=dense.channels,
         length=recipe.episodes,
         seed=recipe.seed + 1 + place,
         altered=dense.altered,
@@ -86,21 +92,44 @@ def _episodes(section: SourceSection, benchmark: Benchmark, recipe: Recipe, dens
     )
 
 
-@dataclass(frozen=True)
 class DenseFeatures:
-    """Dense episodes as tensors: features by the provider, maps from the pictures and masks of the benchmark at the side of the first wish."""
+    """Dense episodes as tensors, at the side of the first wish: features by the provider, maps from pictures, masks and tokens.
 
-    features: EpisodeFeatures
+    Both are kept in memory while they fit, so that a step costs the small network alone.
+    """
+
+    def __init__(self, features: EpisodeFeatures, limit: int = KEPT) -> None:
+        """limit: bytes of features, and of maps."""
+        self._features, self._side = features, features.specs[0].side
+        self._maps = TargetMaps(self._side, limit)
+        self._kept = Kept[ImageFeatures](limit, lambda item: item.tokens.nbytes)
 
     def __call__(self, drawn: DenseDrawn, device: torch.device) -> DenseTrainingEpisode:
         """The tensors of an episode on a device."""
         episode = drawn.episode
-        values, known = (plane.to(device) for plane in dense_maps(episode, drawn.benchmark, self.features.specs[0].side))
-        pictures = [moved(self.features.features(drawn.benchmark, name)[0], device) for name in episode.names]
+        items = [self._of(drawn.benchmark, name) for name in episode.names]
+
+        def made(target: DenseTarget, names: Sequence[str]) -> Mixed:
+            if target.family != FIELD:
+                return self._maps(drawn.benchmark, target, names)
+            field = token_field(torch.stack([item.tokens for item in items], dim=1), items[0].grid, self._side, target.number)
+            return Mixed(field, torch.ones_like(field))
+
+        values, known = (plane.to(device) for plane in dense_maps(episode, made))
+        pictures = [moved(item, device) for item in items]
         shot = len(episode.support)
         return DenseTrainingEpisode(
-            tuple(pictures[:shot]), tuple(pictures[shot:]), values[:shot], known[:shot], values[shot:], known[shot:], episode.target.family == MASK
+            tuple(pictures[:shot]),
+            tuple(pictures[shot:]),
+            values[:, :shot],
+            known[:, :shot],
+            values[:, shot:],
+            known[:, shot:],
+            tuple(channel.chance for channel in episode.channels),
         )
+
+    def _of(self, benchmark: Benchmark, name: str) -> ImageFeatures:
+        return self._kept((id(benchmark), name), lambda: self._features.features(benchmark, name)[0])
 
 
 class SkillMeter(Metric):  # type: ignore[misc]
@@ -117,7 +146,7 @@ class SkillMeter(Metric):  # type: ignore[misc]
         self.add_state("errors", torch.zeros(2, len(families), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, family: str, found: Tensor, episode: DenseTrainingEpisode) -> None:
-        """Count an episode: found (Q, H, W)."""
+        """Count an episode of one channel: found (1, Q, H, W)."""
         mean = episode.support_values.sum() / episode.support_known.sum().clamp_min(1)
         for row, answer in enumerate((found, mean)):
             self.errors[row, self.families.index(family)] += ((answer - episode.query_values).abs() * episode.query_known).sum().double()

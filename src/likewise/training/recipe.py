@@ -66,12 +66,14 @@ class DenseSection(_Section):
     """Makes the episodes dense: each asks for one target, for methods that give values for each pixel.
 
     targets: families to draw from (see `episodes.dense`), "mask" for classes; shot, query: pictures a support and how many
-    are asked about; altered: labels are changed as published; mixed: chance that a target is mixed with a second one.
+    are asked about; channels: targets of an episode, which share its pictures (published: 5); altered: labels are changed as
+    published; mixed: chance that a target is mixed with a second one.
     """
 
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     shot: Annotated[int, Field(gt=0)] = 4
     query: Annotated[int, Field(gt=0)] = 4
+    channels: Annotated[int, Field(gt=0)] = 1
     altered: bool = True
     mixed: Annotated[float, Field(ge=0, le=1)] = 0.5
 

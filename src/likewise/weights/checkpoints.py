@@ -97,11 +97,14 @@ def note_checkpoint(path: Path, digest: str) -> None:
         write_json(_note(digest), {"path": str(path.resolve())})
 
 
-def find_checkpoint(name: str, digest: str) -> Path:
-    """The file with this sha256: where it was noted, or by its name in a folder of LIKEWISE_WEIGHTS; WeightsError where it is not found."""
+def find_checkpoint(name: str, digest: str, shipped: Sequence[Path] = ()) -> Path:
+    """The file with this sha256: where it was noted, of those that come with the program, or by its name in a folder of LIKEWISE_WEIGHTS.
+
+    WeightsError where it is not found.
+    """
     noted = (read_json(_note(digest)) or {}).get("path")
     places = [Path(str(noted))] if noted else []
-    for path in [*places, *(folder / name for folder in weights_folders())]:
+    for path in [*places, *shipped, *(folder / name for folder in weights_folders())]:
         if path.is_file() and sha256_of(path) == digest:
             return path
     raise WeightsError(

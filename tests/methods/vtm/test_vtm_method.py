@@ -9,6 +9,7 @@ from vtm_small import small_vtm
 from likewise import learn, load
 from likewise.data import Example, Support, Target
 from likewise.errors import InputError, UsageError, WeightsError
+from likewise.labelling.chosen import chosen_rows
 from likewise.methods.vtm.checkpoint import converted
 from likewise.weights import write_checkpoint
 
@@ -126,8 +127,9 @@ def test_memory_in_half_precision_is_half_as_large_and_nearly_the_same(checkpoin
 
 def test_tuning_is_told_and_never_makes_the_held_out_error_worse(checkpoint):
     task = learn(brightness(4), "vtm", checkpoint=checkpoint, tune=True, tune_steps=6, tune_every=2, **SETTINGS)
-    told = task.memory.facts["parts"][0]["tuning"]
+    (told,) = task.memory.facts["tuned"]
     assert [step for step, _ in told["curve"]] == [0, 2, 4, 6]
+    assert "6" in dict(chosen_rows(task.memory.facts))["tuned biases"]
     errors = dict(told["curve"])
     assert errors[told["best_step"]] == min(errors.values())
     plain = learn(brightness(4), "vtm", checkpoint=checkpoint, **SETTINGS)
@@ -175,3 +177,16 @@ def test_a_task_without_matching_keeps_one_row_and_answers_otherwise(checkpoint)
     assert pooled.memory.tensors["0.values.2"].shape[1] == 1
     one, two = (task.predict(picture(9)).dense["light"] for task in (plain, pooled))
     assert np.abs(one - two).max() > 1e-3 * np.ptp(one)
+
+
+def test_a_dense_answer_is_trusted_by_the_left_out_error_and_less_the_stranger_the_picture(checkpoint):
+    task = learn(brightness(), "vtm", checkpoint=checkpoint, **SETTINGS)
+    told = task.left_out["light"]
+    assert told["error"] > 0
+    near, far = (task.predict(image).confidence for image in (picture(0), np.full_like(picture(0), 255)))
+    assert 0 <= far < near < 1
+    assert near == pytest.approx(max(0.0, 1 - told["error"] * 0.1), abs=1e-3)  # an example itself
+
+
+def test_one_example_alone_has_a_left_out_error_too(checkpoint):
+    assert learn(brightness(1), "vtm", checkpoint=checkpoint, **SETTINGS).left_out["light"]["error"] > 0

@@ -5,9 +5,10 @@ import torch
 from vtm_small import CONFIG, noise, small_vtm, some_biases
 
 from likewise.backbones.biases import chosen
+from likewise.functional import winograd
 from likewise.functional.resize import resize_corners
 from likewise.methods.vtm.crops import blended, overlap_of, probabilities
-from likewise.methods.vtm.decoder import Decoder
+from likewise.methods.vtm.decoder import Conv3, Decoder
 from likewise.methods.vtm.matching import Matching
 from likewise.methods.vtm.model import LEVELS, as_label, level_blocks, untrained_head
 
@@ -61,6 +62,37 @@ def test_the_decoder_equals_one_that_enlarges_before_its_1x1_convolutions():
         expected = last(relu(second(resize_corners(x, (2 * x.shape[-2], 2 * x.shape[-1])))))[:, 0]
         torch.testing.assert_close(decoder(levels), expected, **CLOSE)
     assert expected.shape == (2, 64, 96)
+
+
+def test_a_wide_frozen_decoder_answers_as_under_training_and_keeps_no_more_tensors(monkeypatch):
+    torch.manual_seed(0)
+    decoder = Decoder(10, (4, 6, 8, 12), 14).eval()
+    levels = [noise(index, 2, 10, 4, 6) for index in range(4)]
+    monkeypatch.setattr(winograd, "_SMALLEST", 6)
+    monkeypatch.setattr(winograd, "_FEWEST", 5)
+    taken = []
+    way = winograd.convolved
+    monkeypatch.setattr(winograd, "convolved", lambda *given: taken.append(given) or way(*given))
+    trained = decoder(levels)
+    assert not taken
+    names = set(decoder.state_dict())
+    frozen = decoder.requires_grad_(False)(levels)
+    assert len(taken) > 4
+    torch.testing.assert_close(frozen, trained, **CLOSE)
+    assert set(decoder.state_dict()) == names
+
+
+def test_kernels_that_changed_are_transformed_anew(monkeypatch):
+    monkeypatch.setattr(winograd, "_SMALLEST", 2)
+    monkeypatch.setattr(winograd, "_FEWEST", 2)
+    layer, x = Conv3(3, 4).requires_grad_(False), noise(0, 1, 3, 6, 5)
+    layer(x)
+    with torch.no_grad():
+        layer.weight.mul_(-2)
+    torch.testing.assert_close(layer(x), torch.nn.functional.conv2d(x, layer.weight, layer.bias, padding=1), **CLOSE)
+    layer.load_state_dict({name: torch.ones_like(tensor) for name, tensor in layer.state_dict().items()}, assign=True)
+    layer.requires_grad_(False)
+    torch.testing.assert_close(layer(x), torch.nn.functional.conv2d(x, layer.weight, layer.bias, padding=1), **CLOSE)
 
 
 def test_an_odd_grid_is_decoded_too():

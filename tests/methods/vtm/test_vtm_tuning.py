@@ -8,9 +8,9 @@ import torch
 from vtm_small import noise, small_vtm, some_biases
 
 from likewise.backbones.biases import repeated
-from likewise.errors import InputError
-from likewise.methods.vtm import tuning
+from likewise.methods.vtm import adapting, tuning
 from likewise.methods.vtm.adapting import adapted
+from likewise.methods.vtm.pooling import Pooling
 from likewise.methods.vtm.tuning import Labelled, Tuner, TuningSettings, TuningState, branch_dropper, episode_loss, tune
 
 SIDE = 48
@@ -76,44 +76,130 @@ def test_it_stops_when_the_held_out_error_does_not_get_less(vtm, start):
     assert done.waited == 3
 
 
-def test_a_limit_of_time_is_kept_to_the_step(vtm, start, monkeypatch):
-    clock = iter(range(1000))
-    monkeypatch.setattr(tuning.time, "monotonic", lambda: next(clock))
-    done = tune(vtm, examples(), TuningState(start, start), replace(QUICK, steps=400, every=50, seconds=7), lambda biases: 1.0)
-    assert 1 <= done.step <= 7
-    assert done.spent >= 7
-    assert len(done.curve) == 2
+class Clock:
+    """Time that passes by what is done: three seconds a step, one a look."""
+
+    def __init__(self, monkeypatch, vtm):
+        self.now, step = 0.0, tuning._shuffled_step
+        monkeypatch.setattr(tuning.time, "monotonic", lambda: self.now)
+
+        def slow_step(*given):
+            self.now += 3
+            return step(*given)
+
+        monkeypatch.setattr(tuning, "_shuffled_step", slow_step)
+
+    def check(self, biases):
+        self.now += 1
+        return 100 - self.now
 
 
-def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(vtm, start):
+@pytest.mark.parametrize(("seconds", "steps"), [(2, 0), (4.5, 0), (5.5, 1), (21, 4), (21.5, 5)])
+def test_a_limit_of_time_is_kept_though_steps_are_slow(vtm, start, monkeypatch, seconds, steps):
+    clock = Clock(monkeypatch, vtm)
+    done = tune(vtm, examples(), TuningState(start, start), replace(QUICK, steps=400, every=50, seconds=seconds), clock.check)
+    assert done.step == steps
+    assert clock.now <= seconds
+    assert done.curve[-1][0] == steps
+
+
+def test_a_limit_of_time_has_about_ten_looks(vtm, start, monkeypatch):
+    clock = Clock(monkeypatch, vtm)
+    done = tune(vtm, examples(), TuningState(start, start), replace(QUICK, steps=400, every=50, seconds=100), clock.check)
+    assert len(done.curve) in (9, 10, 11)
+    assert clock.now <= 100
+
+
+def interrupted_after(steps):
+    def watch(stage, done, of):
+        del stage, of
+        if done >= steps:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6])
+def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(vtm, start, steps):
     settings = replace(QUICK, dropout=0.5, drop_path=0.2)
+    data, reached = examples(), []
 
     def check(biases):
         with torch.no_grad():
-            return episode_loss(vtm, examples().subset(torch.arange(2)), examples().subset(torch.arange(2, 4)), biases, settings).item()
+            return episode_loss(vtm, data.subset(torch.arange(2)), data.subset(torch.arange(2, 4)), biases, settings).item()
 
-    whole = tune(vtm, examples(), TuningState(start, start), settings, check)
-    first = tune(vtm, examples(), TuningState(start, start), settings, check, until=4)
-    assert first.step == 4
-    second = tune(vtm, examples(), first, settings, check)
+    def watch(state):
+        if state.step == steps:
+            reached.append(state)
+
+    whole = tune(vtm, data, TuningState(start, start), settings, check, watch=watch)
+    second = tune(vtm, data, reached[0], settings, check)
     assert second.curve == whole.curve
     assert second.losses == whole.losses
     assert all(torch.equal(second.best[name], whole.best[name]) for name in start)
 
 
-def test_a_file_takes_up_an_interrupted_run_and_refuses_another(vtm, start, tmp_path):
-    data, path = examples(), tmp_path / "run" / "state.safetensors"
+def test_a_folder_takes_up_the_same_tuning_and_no_other_and_is_empty_once_it_is_done(vtm, start, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "KEEP_EVERY", 0.0)
+    data, folder = examples(), tmp_path / "kept"
     whole, facts = adapted(vtm, data, start, QUICK)
-    adapted(vtm, data, start, replace(QUICK, steps=8), path)
-    resumed, told = adapted(vtm, data, start, QUICK, path)
-    assert told["curve"] == facts["curve"]
+    with pytest.raises(KeyboardInterrupt):
+        adapted(vtm, data, start, QUICK, folder, interrupted_after(7))
+    (kept,) = folder.iterdir()
+    said = []
+    adapted(vtm, data, some_biases(vtm, 2), replace(QUICK, steps=4), folder, lambda stage, done, of: said.append(stage))
+    adapted(replace(vtm, pooling=Pooling("global")), data, start, replace(QUICK, steps=4), folder, lambda stage, done, of: said.append(stage))
+    assert not any("taken up" in stage for stage in said)
+    assert list(folder.iterdir()) == [kept]
+    resumed, told = adapted(vtm, data, start, QUICK, folder, lambda stage, done, of: said.append(stage))
+    assert any("taken up after 6 steps" in stage for stage in said)
+    assert (told["curve"], told["losses"]) == (facts["curve"], facts["losses"])
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
-    assert min(error for _, error in told["curve"]) <= told["curve"][0][1]
-    with pytest.raises(InputError, match="another tuning"):
-        adapted(vtm, data, some_biases(vtm, 2), QUICK, path)
-    path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="no tuning"):
-        adapted(vtm, data, start, QUICK, path)
+    assert not list(folder.iterdir())
+
+
+def test_other_networks_are_another_tuning(vtm, start, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "KEEP_EVERY", 0.0)
+    for each in (vtm, small_vtm(fused=9)):
+        with pytest.raises(KeyboardInterrupt):
+            adapted(each, examples(), start, QUICK, tmp_path, interrupted_after(2))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_kept_tuning_that_cannot_be_read_begins_anew_with_a_warning(vtm, start, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        adapted(vtm, examples(), start, QUICK, tmp_path, interrupted_after(2))
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(b"nothing")
+    with pytest.warns(UserWarning, match="begins anew"):
+        _, told = adapted(vtm, examples(), start, replace(QUICK, steps=4), tmp_path)
+    assert len(told["losses"]) == 4
+
+
+def test_progress_is_told_in_steps_or_in_seconds_and_what_came_of_it(vtm, start):
+    said = []
+    adapted(vtm, examples(), start, replace(QUICK, steps=4), progress=lambda *told: said.append(told))
+    assert [(done, of) for _, done, of in said] == [(0, 4), (1, 4), (2, 4), (3, 4), (3, 4), (4, 4)]
+    assert said[0][0].startswith("tuning, held-out error")
+    assert said[-1][0].startswith("tuned: ")
+    said.clear()
+    adapted(vtm, examples(), start, replace(QUICK, steps=2, seconds=1000), progress=lambda *told: said.append(told))
+    assert {of for stage, _, of in said if stage.endswith("seconds")} == {1000}
+
+
+def test_too_little_time_for_a_step_is_said(vtm, start):
+    with pytest.warns(UserWarning, match="do not suffice"):
+        biases, told = adapted(vtm, examples(), start, replace(QUICK, seconds=1e-6))
+    assert all(torch.equal(biases[name], start[name]) for name in start)
+    assert told["best_step"] == 0
+
+
+def test_values_of_labels_that_were_made_before_change_nothing(vtm, start):
+    data = examples()
+    halves = [(each.subset(torch.arange(2)), each.subset(torch.arange(2, 4))) for each in (data, data.encoded(vtm))]
+    losses = [episode_loss(vtm, *half, start, QUICK) for half in halves]
+    torch.testing.assert_close(losses[0], losses[1])
+    assert halves[1][0].values[0].shape[:2] == (2, 2)
 
 
 def test_the_global_random_state_is_untouched_though_attention_is_dropped(vtm, start):
@@ -133,3 +219,19 @@ def test_branches_are_dropped_more_often_in_later_blocks_and_made_up_for():
     assert abs(float((kept[-1] == 0).float().mean()) - 0.5) < 0.02
     assert abs(float(kept[-1].mean()) - 1) < 0.03
     assert math.isclose(float(kept[-1].max()), 2.0)
+
+
+def test_the_last_third_of_the_pictures_decides_and_is_not_tuned_on(vtm, start):
+    data = replace(examples(4), pictures=(0, 1, 1, 7)).encoded(vtm)
+    own, support, query = adapting.divided(data, held_out=True)
+    assert (own.pictures, support.pictures, query.pictures) == ((0, 1, 1), (0, 1, 1), (7,))
+    assert torch.equal(query.images, data.images[3:])
+    assert torch.equal(query.values[2], data.values[2][:, 3:])
+    many = replace(examples(4), images=noise(1, 7, 3, SIDE, SIDE), pictures=())
+    assert [len(part) for part in adapting.divided(replace(many, labels=noise(2, 2, 7, 4, 4), known=noise(3, 2, 7, 4, 4)), held_out=True)] == [5, 5, 2]
+
+
+@pytest.mark.parametrize(("pictures", "held_out"), [((0, 1, 2, 3), False), ((0, 0, 5, 5), True)])
+def test_the_published_way_tunes_on_all_and_so_does_one_of_two_pictures(pictures, held_out):
+    own, support, query = adapting.divided(replace(examples(4), pictures=pictures), held_out=held_out)
+    assert (own.pictures, support.pictures, query.pictures) == (pictures, pictures[:2], pictures[2:])

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from likewise.functional.links import Link, decode, encode, link_of
+from likewise.functional.expected_error import expected_error
+from likewise.functional.links import Link, decode, link_of
 from likewise.functional.regression import apply_ridge, left_out, ridge, sums
 from likewise.methods.analogy.kernel import landmark_places, likeness, strangeness, whitening
 from likewise.methods.dense import ValueRows
@@ -195,24 +196,4 @@ def _links(rows: ValueRows) -> tuple[Link, ...]:
 
 
 def _error(predicted: Tensor, rows: ValueRows) -> float:
-    """Mean relative error of positive quantities, else the mean error over the mean deviation from one value for all.
-
-    Errors of angles go the shorter way round, those of unit vectors are the angle between the two.
-    """
-    weight = rows.weight[:, None] / rows.weight.sum()
-    if rows.kind in ("real", "log") and bool((rows.values > 0).all()):
-        return float(((predicted - rows.values).abs() / rows.values * weight).sum() / rows.values.shape[1])
-    link = link_of(rows.kind, rows.unit)
-    centre = decode((encode(rows.values, link) * weight).sum(0, keepdim=True), link)
-    off, deviation = (_apart(values, rows.values, link) for values in (predicted, centre))
-    return float((off * weight).sum() / (deviation * weight).sum().clamp_min(1e-9))
-
-
-def _apart(values: Tensor, truth: Tensor, link: Link) -> Tensor:
-    """How far values (R or 1, C) are from the truth (R, C): (R, C), of directions (R, 1)."""
-    if link in ("angle", "degrees"):
-        turn = 360.0 if link == "degrees" else 2 * torch.pi
-        return ((values - truth + turn / 2) % turn - turn / 2).abs()
-    if link == "unit":
-        return (values * truth).sum(1, keepdim=True).clamp(-1, 1).arccos()
-    return (values - truth).abs()
+    return expected_error(predicted, rows.values, rows.weight, rows.kind, rows.unit)

@@ -13,7 +13,8 @@ from likewise.functional.calibration import peak
 from likewise.methods.base import Memory, RawPrediction
 from likewise.methods.patches import answer
 from likewise.methods.vtm.channels import Channels
-from likewise.methods.vtm.crops import blended, probabilities
+from likewise.methods.vtm.crops import probabilities, seen
+from likewise.methods.vtm.doubt import confidence
 from likewise.methods.vtm.model import SupportMemory, Vtm
 from likewise.methods.vtm.parts import memory_of
 from likewise.methods.vtm.pictures import Sight, as_image
@@ -38,15 +39,18 @@ class Answering:
         image = as_image(item)
         found = torch.zeros(len(channels), *image.shape[-2:])
         offsets, crop = self.sight.windows(image)
-        for places, part in parts:
+        trust = [1.0]
+        for (places, part), facts in zip(parts, memory.facts["parts"], strict=True):
             kinds = channels.categorical[places]
-            scores = blended(self.vtm, image[None], part, offsets, crop, kinds, batch=self.settings.batch, chunk=self.settings.chunk)[0]
-            found[places] = probabilities(scores, kinds)
+            scores, strange = seen(self.vtm, image[None], part, offsets, crop, kinds, batch=self.settings.batch, chunk=self.settings.chunk)
+            found[places] = probabilities(scores[0], kinds)
+            trust += [confidence(memory.facts["left_out"][name], float(strange)) for name in facts["expected"]]
         dense = channels.values(found, item.size[0] * item.size[1])
         if not memory.facts["count"]:
-            return answer(None, (0, 0), dense=dense, links=channels.links)
+            return answer(None, (0, 0), dense=dense, links=channels.links, confidence=min(trust))
         logits, presence = self._classes(found[: len(channels.classes)], memory)
-        return answer(logits.flatten(1).T, (image.shape[-2], image.shape[-1]), presence=presence, dense=dense, links=channels.links)
+        shape = (image.shape[-2], image.shape[-1])
+        return answer(logits.flatten(1).T, shape, presence=presence, dense=dense, links=channels.links, confidence=min(trust))
 
     def _classes(self, found: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Logits (N+1, h, w), 0 for the background, and presence (N,) of probabilities of the classes that the support shows.

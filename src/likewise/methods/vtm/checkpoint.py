@@ -33,6 +33,7 @@ _PLACES = (
     ("label_backbone.backbone.scratch.", "decoder."),
     ("matching_module.matching.", "matching."),
 )
+_QUERIES = re.compile(r"^matching\.\d+\.fc_[qk]\.weight$")
 _UNUSED = re.compile(r"^label\.(norm|head)\.|^decoder\.refinenet4\.resConfUnit1\.|\.pre_ln_k\.|relative_position_index$")
 
 
@@ -97,7 +98,7 @@ def head_of(tensors: Mapping[str, Tensor], *, heads: int | None = None, matching
     heads: of the label encoder, which no tensor says; None: groups of 64 channels, as published. Raises WeightsError for
     tensors that are missing, unexpected or misshapen.
     """
-    own = {name: tensor for name, tensor in tensors.items() if not name.startswith((IMAGE, BIASES))}
+    own = _with_queries({name: tensor for name, tensor in tensors.items() if not name.startswith((IMAGE, BIASES))})
     try:
         width, _, patch, _ = own["label.patch_embed.proj.weight"].shape
         config = HeadConfig(
@@ -117,6 +118,20 @@ def head_of(tensors: Mapping[str, Tensor], *, heads: int | None = None, matching
     with torch.device("meta"):
         head = Head(config)
     return _filled(head, own, where)
+
+
+def without_queries(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a head whose queries and keys are the image tokens behind their norm: those that say so are left out."""
+    return {name: tensor for name, tensor in tensors.items() if not _QUERIES.search(name)}
+
+
+def _with_queries(own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same with the tensors that `without_queries` left out."""
+    if any(_QUERIES.search(name) for name in own):
+        return own
+    norms = {name: tensor for name, tensor in own.items() if name.startswith("matching.") and name.endswith(".pre_ln.weight")}
+    same = {name.replace("pre_ln", layer): torch.eye(len(tensor)) for name, tensor in norms.items() for layer in ("fc_q", "fc_k")}
+    return {**own, **same}
 
 
 def _widths(own: Mapping[str, Tensor]) -> tuple[int, int, int, int]:

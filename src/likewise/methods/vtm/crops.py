@@ -42,12 +42,28 @@ def blended(
     chunk: int = 4,
 ) -> Tensor:
     """Scores of queries (B, 3, H, W) from crops at given places: mean probabilities of values, mean logits of classes."""
-    parts = []
+    return seen(vtm, images, memory, offsets, crop, categorical, batch=batch, chunk=chunk)[0]
+
+
+def seen(
+    vtm: Vtm,
+    images: Tensor,
+    memory: SupportMemory,
+    offsets: Sequence[Offset],
+    crop: tuple[int, int],
+    categorical: Tensor,
+    *,
+    batch: int = 1,
+    chunk: int = 4,
+) -> tuple[Tensor, Tensor]:
+    """`blended` scores, and how strange each query is to the support, (B,): the mean over its crops."""
+    parts, strange = [], []
     for picture in cut(images, offsets, crop):
-        logits = vtm.logits(picture, memory, batch=batch, chunk=chunk)
+        logits, own = vtm.answers(picture, memory, batch=batch, chunk=chunk)
         logits = fitted(logits, logits.new_empty(*logits.shape[:2], *crop))
         parts.append(torch.where(categorical[:, None, None], logits, logits.sigmoid()))
-    return blend(torch.stack(parts), offsets, (images.shape[-2], images.shape[-1]))
+        strange.append(own)
+    return blend(torch.stack(parts), offsets, (images.shape[-2], images.shape[-1])), torch.stack(strange).mean(dim=0)
 
 
 def probabilities(scores: Tensor, categorical: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu, normalize, scaled_dot_product_attention
 
 from likewise.functional.heads import by_head
 
@@ -39,6 +39,10 @@ class Matching(nn.Module):
         """How much each query token reads of each support token: (B, Q, D), (S, D) -> (B, A, Q, S)."""
         q, k = by_head(self.fc_q(self.pre_ln(tokens)), self.heads), by_head(keys, self.heads)
         return torch.softmax(q @ k.transpose(-1, -2) * self.scale, dim=-1)
+
+    def likeness(self, tokens: Tensor, keys: Tensor) -> Tensor:
+        """How like a token of the support each query token is, by the largest cosine of their keys: (B, Q, D), (S, D) -> (B, Q)."""
+        return (normalize(self.keys(tokens), dim=-1) @ normalize(keys, dim=-1).T).amax(dim=-1)
 
     def forward(self, tokens: Tensor, keys: Tensor, values: Tensor, dropout: float = 0.0) -> Tensor:
         """Label tokens of queries: tokens (B, Q, D), keys (S, D), values (C, S, Z) of C channels -> (B, C, Q, Z).

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -28,7 +30,7 @@ from likewise.backbones.features import FeatureSpec
 from likewise.backbones.registry import Backbone
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.errors import InputError, UsageError, WeightsError
-from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
+from likewise.methods.base import Features, Memory, Method, MethodSettings, Progress, Query, RawPrediction
 from likewise.methods.vtm.answering import Answering
 from likewise.methods.vtm.checkpoint import BIASES, IMAGE, converted, head_of, image_encoder
 from likewise.methods.vtm.learning import Learning
@@ -58,6 +60,7 @@ class VisualTokenMatching(Method):
         super().__init__(settings)
         self.settings.check()
         self._checkpoint, self._backbone = checkpoint, mounted_on
+        self._progress: Progress | None = None
 
     def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
         """This method with the tensors of a checkpoint that was opened before; with None an untrained head on whatever backbone."""
@@ -85,6 +88,12 @@ class VisualTokenMatching(Method):
             )
         return found
 
+    def watched(self, progress: Progress | None) -> Self:
+        """This method, whose tuning tells how far it is."""
+        found = copy(self)
+        found._progress = progress
+        return found
+
     @classmethod
     def converted(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
         """The tensors of an official meta-trained checkpoint by our names."""
@@ -95,6 +104,11 @@ class VisualTokenMatching(Method):
         head_of(found)
         image_encoder(found)
         return found
+
+    @classmethod
+    def shipped(cls) -> Sequence[Path]:
+        """The checkpoints beside this file; what each is made of stands in a page of its name."""
+        return sorted(Path(__file__).parent.glob("*.safetensors"))
 
     @classmethod
     def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable[Any]:
@@ -111,7 +125,7 @@ class VisualTokenMatching(Method):
         """Keys, values and biases of the support, and the ranges of its targets; the biases tuned if that was asked for."""
         with torch.inference_mode(False), torch.no_grad():
             views = [as_image(item) for item in features[self._sight().wish]]
-            return Learning(self._vtm, self._sight(), self.settings, self._checkpoint).memory(support, views)
+            return Learning(self._vtm, self._sight(), self.settings, self._checkpoint, self._progress).memory(support, views)
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Class logits and components of targets at the working size."""
@@ -152,7 +166,7 @@ class VisualTokenMatching(Method):
     def _vtm(self) -> Vtm:
         if self._backbone is None:
             raise UsageError("there is no image encoder", where="vtm", remedy="Learn by `likewise.learn`, or give the method a backbone by `mounted`")
-        return Vtm(self._backbone.network, self._untrained() if self._checkpoint is None else self._opened_head)
+        return Vtm(self._backbone.network, self._untrained() if self._checkpoint is None else self._opened_head, self.settings.pooling)
 
     def _untrained(self) -> Head:
         """A head with initial numbers, its sizes those of the settings, for the tokens of the backbone."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,11 @@ from likewise.backbones.biases import BiasSets, chosen, equal_rows
 from likewise.backbones.vit import VisionTransformer, VitConfig
 from likewise.methods.vtm.decoder import Decoder
 from likewise.methods.vtm.matching import Matching
+from likewise.methods.vtm.pooling import Pooling
 
 Drop = Callable[[int, int], Tensor]  # depth, images -> factors (L, 2, X) on the branches of the image encoder
 LEVELS = 4
+STRANGE = 1  # level at which pictures are compared: in the middle of the depth, where likeness follows errors best; at the deepest it does not
 INVALID = -1.0  # what unknown label pixels are for the label encoder
 OFFICIAL_IMAGE = VitConfig(
     width=768, depth=12, heads=12, patch=16, grid=14, relative=True, final_norm=False, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
@@ -101,15 +104,28 @@ class Head(nn.Module):
         assert isinstance(layer, Matching)
         return layer
 
-    def remember(self, tokens: Sequence[Tensor], labels: Tensor, group: Sequence[int], biases: BiasSets | None = None, *, chunk: int = 8) -> SupportMemory:
+    def values(self, labels: Tensor, chunk: int = 8) -> tuple[Tensor, ...]:
+        """Values (C, E, h*w, Z) of four levels, of labels (C, E, H, W) in 0..1, -1 where unknown."""
+        seen = self.label_tokens(labels.flatten(0, 1), chunk)
+        return tuple(torch.unflatten(self.level(index).values(level), 0, labels.shape[:2]) for index, level in enumerate(seen))
+
+    def remember(
+        self,
+        tokens: Sequence[Tensor],
+        labels: Tensor,
+        group: Sequence[int],
+        biases: BiasSets | None = None,
+        *,
+        chunk: int = 8,
+        values: Sequence[Tensor] = (),
+    ) -> SupportMemory:
         """Keys and values of a support: image tokens (G, E, h*w, D) of four levels, labels (C, E, H, W) in 0..1, -1 where unknown.
 
-        group: of each channel; biases: those that the tokens were made under.
+        group: of each channel; biases: those that the tokens were made under; values: of the labels, where they are known already.
         """
         keys = tuple(self.level(index).keys(level).flatten(1, 2) for index, level in enumerate(tokens))
-        seen = self.label_tokens(labels.flatten(0, 1), chunk)
-        values = tuple(torch.unflatten(self.level(index).values(level), 0, labels.shape[:2]).flatten(1, 2) for index, level in enumerate(seen))
-        return SupportMemory(keys, values, tuple(group), biases or {})
+        flat = tuple(level.flatten(1, 2) for level in values or self.values(labels, chunk))
+        return SupportMemory(keys, flat, tuple(group), biases or {})
 
     def logits(self, tokens: Sequence[Tensor], memory: SupportMemory, grid: tuple[int, int], *, chunk: int = 4, dropout: float = 0.0) -> Tensor:
         """Logits (B, C, H', W') of queries with image tokens (G, B, Q, D) of four levels, at 16 times the grid; dropout: on the attention."""
@@ -120,6 +136,15 @@ class Head(nn.Module):
     def read(self, tokens: Sequence[Tensor], memory: SupportMemory, dropout: float = 0.0) -> list[Tensor]:
         """Label tokens (B, C, Q, Z) of four levels, of image tokens (G, B, Q, D)."""
         return [self._read(index, tokens[index], memory, dropout) for index in range(LEVELS)]
+
+    def strangeness(self, tokens: Sequence[Tensor], memory: SupportMemory) -> Tensor:
+        """How unlike all of the support the tokens of queries are, (B, Q) in 0..2: image tokens (G, B, Q, D) of four levels.
+
+        1 less the largest cosine of their key with one of the support at the second level, the mean over groups.
+        """
+        layer, own, keys = self.level(STRANGE), tokens[STRANGE], memory.keys[STRANGE]
+        found = [layer.likeness(one, other.float()) for one, other in zip(own, keys, strict=True)]
+        return 1 - torch.stack(found).mean(dim=0)
 
     def _read(self, level: int, tokens: Tensor, memory: SupportMemory, dropout: float) -> Tensor:
         """Label tokens (B, C, Q, Z) of one level, of image tokens (G, B, Q, D)."""
@@ -150,13 +175,30 @@ class SupportMemory:
         """The same with keys and values in another precision, biases as they are."""
         return replace(self, keys=tuple(k.to(dtype) for k in self.keys), values=tuple(v.to(dtype) for v in self.values))
 
+    def without(self, rows: Tensor) -> SupportMemory:
+        """The same without some support tokens, (S,) bool."""
+        return replace(self, keys=tuple(k[:, ~rows] for k in self.keys), values=tuple(v[:, ~rows] for v in self.values))
+
+    def pooled(self, pooling: Pooling, grid: tuple[int, int]) -> SupportMemory:
+        """The same with the rows of examples of a grid (h, w) averaged."""
+        return replace(self, keys=tuple(pooling(k, grid) for k in self.keys), values=tuple(pooling(v, grid) for v in self.values))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A support in full: image tokens (G, E, h*w, D) of four levels, and keys and values, none averaged."""
+
+    tokens: list[Tensor]
+    memory: SupportMemory
+
 
 @dataclass(frozen=True)
 class Vtm:
-    """An image encoder and a head; the image encoder may be any transformer backbone."""
+    """An image encoder and a head; the image encoder may be any transformer backbone. pooling: of what is remembered of a support."""
 
     image: VisionTransformer
     head: Head
+    pooling: Pooling = field(default_factory=Pooling)
     positions: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)  # of a frozen image encoder, by grid
 
     def image_tokens(self, images: Tensor, biases: BiasSets | None = None, kept: Tensor | None = None) -> list[Tensor]:
@@ -185,20 +227,33 @@ class Vtm:
         patch = self.image.config.patch
         return images.shape[-2] // patch, images.shape[-1] // patch
 
-    def remember(
-        self, images: Tensor, labels: Tensor, biases: BiasSets | None = None, *, chunk: int = 8, share: bool = True, drop: Drop | None = None
-    ) -> SupportMemory:
-        """Keys and values of a support: images (E, 3, H, W) in 0..1, labels (C, E, H, W) in 0..1, -1 where unknown.
+    def remember(self, images: Tensor, labels: Tensor, biases: BiasSets | None = None, **how: Any) -> SupportMemory:
+        """What queries need of a support, averaged as `pooling` says; arguments as those of `encoded`."""
+        return self.encoded(images, labels, biases, **how).memory.pooled(self.pooling, self.grid(images))
+
+    def encoded(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        biases: BiasSets | None = None,
+        *,
+        chunk: int = 8,
+        share: bool = True,
+        drop: Drop | None = None,
+        values: Sequence[Tensor] = (),
+    ) -> Encoded:
+        """Tokens, keys and values of a support: images (E, 3, H, W) in 0..1, labels (C, E, H, W) in 0..1, -1 where unknown.
 
         biases: (C, width) by name, or none for the encoder's own. Sides are multiples of the patch. chunk: images that go
         through a network at once; share: False keeps channels with equal biases apart, so that each gets gradients of its
-        own; drop: of branches, in training.
+        own; drop: of branches, in training; values: of the labels by `Head.values`, where they are known already.
         """
         channels = len(labels)
         first = [0] * channels if not biases else equal_rows(biases) if share else list(range(channels))
         rows = list(dict.fromkeys(first))
         own = chosen(biases, rows) if biases else {}
-        return self.head.remember(self.group_tokens(images, own, chunk, drop), labels, [rows.index(index) for index in first], own, chunk=chunk)
+        tokens = self.group_tokens(images, own, chunk, drop)
+        return Encoded(tokens, self.head.remember(tokens, labels, [rows.index(index) for index in first], own, chunk=chunk, values=values))
 
     def matched(self, images: Tensor, memory: SupportMemory, *, dropout: float = 0.0, drop: Drop | None = None, chunk: int = 8) -> list[Tensor]:
         """Label tokens (B, C, h*w, Z) of four levels, of queries (B, 3, H, W): one pass a group, then attention to the support."""
@@ -225,6 +280,15 @@ class Vtm:
             tokens = self.group_tokens(part, memory.biases, drop=drop)
             found.append(self.head.logits(tokens, memory, self.grid(part), chunk=chunk, dropout=dropout))
         return torch.cat(found)
+
+    def answers(self, images: Tensor, memory: SupportMemory, *, batch: int = 1, chunk: int = 4) -> tuple[Tensor, Tensor]:
+        """`logits` of queries, and how strange their tokens are to the support, the mean of each: (B, C, H', W'), (B,)."""
+        found = []
+        for part in torch.split(images, batch):
+            tokens = self.group_tokens(part, memory.biases)
+            found.append((self.head.logits(tokens, memory, self.grid(part), chunk=chunk), self.head.strangeness(tokens, memory).mean(dim=1)))
+        logits, strange = zip(*found, strict=True)
+        return torch.cat(logits), torch.cat(strange)
 
 
 def as_label(values: Tensor, known: Tensor) -> Tensor:

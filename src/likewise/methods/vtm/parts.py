@@ -43,7 +43,9 @@ def labelled(part: Part, crops: Sequence[tuple[Tensor, Planes]], categorical: Te
     values = torch.cat([crops[index][1].values[:, places] for index in part.examples]).transpose(0, 1)
     known = torch.cat([crops[index][1].known[:, places] for index in part.examples]).transpose(0, 1)
     some = known.amax(dim=(0, 2, 3)) > 0
-    return Labelled(images[some], values[:, some], known[:, some], categorical[places])
+    pictures = [index for index in part.examples for _ in range(len(crops[index][0]))]
+    kept = tuple(index for index, shown in zip(pictures, some.tolist(), strict=True) if shown)
+    return Labelled(images[some], values[:, some], known[:, some], categorical[places], pictures=kept)
 
 
 def tensors_of(prefix: str, memory: SupportMemory) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch
 
 from likewise.errors import UsageError
 from likewise.methods.base import MethodSettings
+from likewise.methods.vtm.pooling import FINENESSES, Fineness, Pooling
 from likewise.methods.vtm.tuning import TuningSettings
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -21,10 +22,13 @@ class VtmSettings(MethodSettings):
     nearly: how many times longer than wide a picture may be to be seen as a square; official: the published way, by five
     crops. rows: rows of the checkpoint's biases for the channels, in their order; () for rows that were held out in its
     training, as everything starts from. memory: precision of keys and values, "float32", "bfloat16" or "float16".
+    matching: "patch", or "region" or "global" to see what matching is worth: averages over blocks of an example's grid, `regions`
+    along each side, or over the whole support stand for its patches.
     threshold: probability from which a pixel belongs to a class. margin: by how much of their span ranges of values are
     widened. label_heads: heads of the label encoder, 0 for groups of 64 channels; matching_heads: of the matching.
     tune: fit the biases to the examples; tune_steps, tune_seconds (0: no limit), tune_every, patience, learning_rate,
-    dropout, drop_path: how; resume: a file in which an interrupted tuning is kept.
+    dropout, drop_path: how; resume: a folder in which a tuning is kept until it is done, so that the same one, interrupted,
+    goes on where it was: "auto" in the program's cache, "" nowhere.
     width, depth, heads, fused, reassembled: of an untrained head, for trying out. batch, chunk: windows, and maps in the
     decoder, at once; memory and speed alone.
     """
@@ -34,6 +38,8 @@ class VtmSettings(MethodSettings):
     official: bool = False
     rows: tuple[int, ...] = ()
     memory: str = "float32"
+    matching: Fineness = "patch"
+    regions: int = 4
     threshold: float = 0.2
     margin: float = 0.05
     label_heads: int = 0
@@ -46,7 +52,7 @@ class VtmSettings(MethodSettings):
     learning_rate: float = 0.005
     dropout: float = 0.5
     drop_path: float = 0.1
-    resume: str = ""
+    resume: str = "auto"
     width: int = 96
     depth: int = 4
     heads: int = 4
@@ -59,8 +65,16 @@ class VtmSettings(MethodSettings):
         """UsageError for values that no default is like."""
         if self.memory not in PRECISIONS:
             raise UsageError(f"setting 'memory' is {self.memory!r}", where="vtm", remedy=f"Use one of {', '.join(PRECISIONS)}")
+        if self.matching not in FINENESSES or self.regions < 1:
+            told = f"settings 'matching' and 'regions' are {self.matching!r} and {self.regions}"
+            raise UsageError(told, where="vtm", remedy=f"Use one of {', '.join(FINENESSES)}, and at least one region")
         if len(self.reassembled) != 4:
             raise UsageError(f"setting 'reassembled' has {len(self.reassembled)} widths", where="vtm", remedy="Give four")
+
+    @property
+    def pooling(self) -> Pooling:
+        """What is averaged of a support."""
+        return Pooling(self.matching, self.regions)
 
     @property
     def tuning(self) -> TuningSettings:
@@ -75,4 +89,5 @@ class VtmSettings(MethodSettings):
             drop_path=self.drop_path,
             entropy=self.official,
             all_pixels=self.official,
+            held_out=not self.official,
         )

@@ -15,15 +15,18 @@ from torch import Tensor, nn
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.backbones.vit import VitConfig
-from likewise.errors import InputError, UsageError
+from likewise.errors import InputError, UsageError, close_match
 from likewise.methods.base import MethodSettings
 from likewise.methods.trainable import DenseTrainable, DenseTrainingEpisode
-from likewise.methods.vtm.checkpoint import head_of
+from likewise.methods.vtm.checkpoint import head_of, without_queries
 from likewise.methods.vtm.method import VisualTokenMatching
-from likewise.methods.vtm.model import LEVELS, Head, HeadConfig, as_label, level_blocks, untrained_head
+from likewise.methods.vtm.model import LEVELS, Head, HeadConfig, SupportMemory, as_label, level_blocks, untrained_head
 from likewise.methods.vtm.objective import hybrid_loss
 from likewise.methods.vtm.settings import VtmSettings
 from likewise.methods.vtm.tuning import fitted
+
+Grid = tuple[int, int]
+QUERIES = ("random", "alike", "kept")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +34,11 @@ class VtmTrainingSettings(MethodSettings):
     """How VTM is trained.
 
     side: of the square pictures, a multiple of the patch; dropout: on the attention of the matching, published; width, depth,
-    heads: of the label encoder; matching_heads; reassembled, fused: of the decoder. alike: queries and keys begin as the image
-    tokens themselves, ours: tokens of a backbone that was trained already say what is alike, and training gets on in half the steps;
-    False: random, published.
+    heads: of the label encoder; matching_heads; reassembled, fused: of the decoder.
+    queries: "random", published; "alike": queries and keys begin as the image tokens themselves, ours: tokens of a backbone that
+    was trained already say what is alike, and training gets on in half the steps; "kept": they stay so, weighted by what the
+    norm before them learns, and a checkpoint is smaller by them.
+    window: of each query a random square of so many tokens is asked about, 0: all.
     """
 
     side: int = 224
@@ -44,7 +49,8 @@ class VtmTrainingSettings(MethodSettings):
     matching_heads: int = 4
     reassembled: tuple[int, ...] = (24, 48, 96, 192)
     fused: int = 48
-    alike: bool = True
+    queries: str = "alike"
+    window: int = 0
 
 
 class VtmTraining:
@@ -53,22 +59,25 @@ class VtmTraining:
     def __init__(self, head: Head, settings: VtmTrainingSettings, depth: int) -> None:
         """depth: of the backbone."""
         self.head, self.settings, self.depth = head.requires_grad_(True).train(), settings, depth
+        if settings.queries == "kept":
+            for layer in _query_layers(head):
+                layer.requires_grad_(False)
 
     def wants(self) -> tuple[FeatureSpec, ...]:
         """Tokens of four levels of square pictures."""
         return (FeatureSpec(layers=level_blocks(self.depth), side=self.settings.side, squash=True),)
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """The head's."""
-        return self.head.parameters()
+        """The head's that are trained."""
+        return (parameter for parameter in self.head.parameters() if parameter.requires_grad)
 
     def to(self, device: torch.device) -> None:
         """Move the head."""
         self.head.to(device)
 
     def checkpoint(self) -> dict[str, Tensor]:
-        """The head's tensors."""
-        return dict(self.head.state_dict())
+        """The head's tensors that are trained."""
+        return without_queries(self.head.state_dict()) if self.settings.queries == "kept" else dict(self.head.state_dict())
 
     def method(self) -> VisualTokenMatching:
         """VTM with copies of the tensors as they are now; its image encoder is the backbone."""
@@ -77,23 +86,41 @@ class VtmTraining:
         return VisualTokenMatching(settings, {name: tensor.detach().cpu().clone() for name, tensor in self.checkpoint().items()})
 
     def episode_loss(self, episode: DenseTrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
-        """Cross-entropy of a class, absolute error of anything else. The matching's dropout draws from torch's own generator."""
-        del generator
-        logits = self._logits(episode, self.settings.dropout)
-        kind = torch.tensor(episode.categorical, device=logits.device)
-        return {"loss": hybrid_loss(logits, episode.query_values[None], episode.query_known[None], kind)}
+        """Cross-entropy of chances, absolute error of anything else. The matching's dropout draws from torch's own generator."""
+        tokens, values, known, grid = _levels(episode.query), episode.query_values, episode.query_known, episode.query[0].grid
+        if window := self.settings.window:
+            tokens, values, known = cut(tokens, values, known, grid, window, generator)
+            grid = (window, window)
+        logits = self._answered(tokens, self._memory(episode), grid, values, self.settings.dropout)
+        kind = torch.tensor(episode.categorical, device=values.device)[:, None]
+        return {"loss": hybrid_loss(logits, values, known, kind)}
 
     def answers(self, episode: DenseTrainingEpisode) -> Tensor:
-        """Values (Q, H, W) of the queries."""
+        """Values (C, Q, H, W) of the queries."""
         with torch.no_grad():
-            return self._logits(episode, 0.0)[0].sigmoid()
+            return self._answered(_levels(episode.query), self._memory(episode), episode.query[0].grid, episode.query_values, 0.0).sigmoid()
 
-    def _logits(self, episode: DenseTrainingEpisode, dropout: float) -> Tensor:
-        """(1, Q, H, W), at the size of the queries' maps."""
-        labels = as_label(episode.support_values, episode.support_known)[None]
-        memory = self.head.remember(_levels(episode.support), labels, [0])
-        found = self.head.logits(_levels(episode.query), memory, episode.query[0].grid, dropout=dropout)
-        return fitted(found.transpose(0, 1), episode.query_values[None])
+    def _memory(self, episode: DenseTrainingEpisode) -> SupportMemory:
+        labels = as_label(episode.support_values, episode.support_known)
+        return self.head.remember(_levels(episode.support), labels, [0] * len(labels))
+
+    def _answered(self, tokens: list[Tensor], memory: SupportMemory, grid: Grid, values: Tensor, dropout: float) -> Tensor:
+        """Logits (C, Q, H, W) of queries, at the size of their maps."""
+        return fitted(self.head.logits(tokens, memory, grid, dropout=dropout).transpose(0, 1), values)
+
+
+def cut(tokens: Sequence[Tensor], values: Tensor, known: Tensor, grid: Grid, window: int, generator: torch.Generator) -> tuple[list[Tensor], Tensor, Tensor]:
+    """A random square of `window` tokens of each of Q pictures: tokens (1, Q, P, D) of each level on a grid, and maps (C, Q, H, W) of whole patches."""
+    rows, columns = (torch.randint(size - window + 1, (values.shape[1],), generator=generator).tolist() for size in grid)
+
+    def squares(planes: Tensor, cell: int) -> Tensor:
+        """Of planes (*, Q, h, w, ...) with so many places a token."""
+        side = window * cell
+        places = zip(rows, columns, strict=True)
+        return torch.stack([planes[:, q, r * cell : r * cell + side, c * cell : c * cell + side] for q, (r, c) in enumerate(places)], dim=1)
+
+    patch = values.shape[-1] // grid[1]
+    return [squares(torch.unflatten(level, 2, grid), 1).flatten(2, 3) for level in tokens], squares(values, patch), squares(known, patch)
 
 
 def _levels(pictures: Sequence[ImageFeatures]) -> list[Tensor]:
@@ -112,6 +139,10 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
             where="method.side",
             remedy=f"Take {settings.side // backbone.patch * backbone.patch or backbone.patch}",
         )
+    if not 0 <= settings.window <= settings.side // backbone.patch:
+        raise UsageError(f"a picture has {settings.side // backbone.patch} tokens a side", where="method.window", remedy="Ask for so many at most, or for 0")
+    if settings.queries not in QUERIES:
+        raise UsageError(f"there is no {settings.queries!r}", where="method.queries", remedy=close_match(settings.queries, QUERIES))
     if len(settings.reassembled) != LEVELS:
         raise UsageError(f"reassembled has {len(settings.reassembled)} widths", where="method.reassembled", remedy="Give four")
     if start:
@@ -129,15 +160,16 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
         fused=settings.fused,
     )
     head = untrained_head(config, seed)
-    if settings.alike:
+    if settings.queries != "random":
         begin_alike(head)
     return VtmTraining(head, settings, backbone.depth)
 
 
 def begin_alike(head: Head) -> None:
     """Make queries and keys of all levels the image tokens themselves, behind their norm."""
-    with torch.no_grad():
-        for index in range(LEVELS):
-            level = head.level(index)
-            for layer in (level.fc_q, level.fc_k):
-                nn.init.eye_(layer.weight)
+    for layer in _query_layers(head):
+        nn.init.eye_(layer.weight)
+
+
+def _query_layers(head: Head) -> list[nn.Linear]:
+    return [layer for index in range(LEVELS) for layer in (head.level(index).fc_q, head.level(index).fc_k)]

@@ -3,7 +3,7 @@
 Source: Kim et al. 2023, section 3.4, and its code: at each step the examples are shuffled, one half is the support and the
 other the queries; one step of Adam on the biases. Now and then the error on held-out examples is taken; the best biases
 are kept. Beyond it: a limit of seconds, and the biases from before the first step count as a candidate like any other, so
-that tuning never makes the held-out error worse.
+that tuning never makes the held-out error worse. Label tokens do not depend on the biases: they are made once.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ Check = Callable[[BiasSets], float]
 class TuningSettings:
     """How biases are tuned; defaults of the published code.
 
-    seconds: limit of time, 0 for none; every: steps between two looks at the held-out error; patience: looks without
+    seconds: limit of time, 0 for none; every: steps between two looks at the held-out error, of which a limit of time has
+    about ten; patience: looks without
     progress before the end; dropout: on the attention of the matching; drop_path: of branches of the last block, less
     before; entropy: cross-entropy for every channel, as official code has it by a slip; all_pixels: unknown pixels count as
-    0 in the mean, as they do there.
+    0 in the mean, as they do there; held_out: whether the error that decides is of pictures that are not tuned on, see
+    `adapting.divided`. Published: they are tuned on too, and their error falls when that on others does not.
     """
 
     learning_rate: float = 0.005
@@ -42,24 +44,37 @@ class TuningSettings:
     drop_path: float = 0.1
     entropy: bool = False
     all_pixels: bool = False
+    held_out: bool = True
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Examples: images (E, 3, H, W) in 0..1; labels (C, E, H, W) in 0..1 and known (C, E, H, W) of 0 and 1; categorical (C,) bool."""
+    """Examples: images (E, 3, H, W) in 0..1; labels (C, E, H, W) in 0..1 and known (C, E, H, W) of 0 and 1; categorical (C,) bool.
+
+    values: of the matching, (C, E, h*w, Z) for each level; () before they are made by `encoded`. pictures: of each example the
+    number of the picture that it is a crop of; () where each is a picture of its own.
+    """
 
     images: Tensor
     labels: Tensor
     known: Tensor
     categorical: Tensor
+    values: tuple[Tensor, ...] = ()
+    pictures: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def subset(self, places: Tensor) -> Labelled:
         """Some of the examples, in that order."""
-        return replace(self, images=self.images[places], labels=self.labels[:, places], known=self.known[:, places])
+        values, pictures = tuple(level[:, places] for level in self.values), tuple(self.pictures[place] for place in places.tolist()) if self.pictures else ()
+        return replace(self, images=self.images[places], labels=self.labels[:, places], known=self.known[:, places], values=values, pictures=pictures)
+
+    def encoded(self, vtm: Vtm) -> Labelled:
+        """The same with the values of its labels."""
+        with torch.no_grad():
+            return replace(self, values=vtm.head.values(self.seen))
 
     @property
     def seen(self) -> Tensor:
@@ -93,7 +108,7 @@ class TuningState:
 def episode_loss(vtm: Vtm, support: Labelled, query: Labelled, biases: BiasSets, settings: TuningSettings, generator: torch.Generator | None = None) -> Tensor:
     """The loss of queries given a support, under a row of biases for each channel; without a generator nothing is dropped."""
     drop = None if generator is None else branch_dropper(settings.drop_path, generator)
-    memory = vtm.remember(support.images, support.seen, biases, share=False, drop=drop)
+    memory = vtm.remember(support.images, support.seen, biases, share=False, drop=drop, values=support.values)
     dropout = 0.0 if generator is None else settings.dropout
     logits = vtm.logits(query.images, memory, batch=len(query), dropout=dropout, drop=drop).transpose(0, 1)
     categorical = torch.ones_like(query.categorical) if settings.entropy else query.categorical
@@ -153,47 +168,63 @@ class Tuner:
         return found
 
 
-def tune(
-    vtm: Vtm, examples: Labelled, state: TuningState, settings: TuningSettings, check: Check, *, watch: Watch | None = None, until: int | None = None
-) -> TuningState:
+def tune(vtm: Vtm, examples: Labelled, state: TuningState, settings: TuningSettings, check: Check, *, watch: Watch | None = None) -> TuningState:
     """The state when tuning is over: by steps, seconds, or because the held-out error does not get less any more.
 
-    check: the held-out error of biases; watch: called with the state at each look; until: stop early at this look's
-    step, to be taken up again. Raises ValueError for fewer than two examples. The global random state stays as it is.
+    check: the held-out error of biases; watch: called with the state after the first look and each step, from any of which
+    tuning can be taken up again. Raises ValueError for fewer than two examples. The global random state stays as it is.
     """
     if len(examples) < 2:
         raise ValueError(f"tuning splits the examples into two halves; there are {len(examples)}")
-    state = state if state.curve else replace(state, best=state.current, curve=((0, check(state.current)),))
-    tuner, started = Tuner(vtm, state, settings), time.monotonic() - state.spent
-    last = min(settings.steps, until or settings.steps)
-    while state.step < last and state.waited < settings.patience and not _late(settings, started):
-        losses = list(state.losses)
-        goal, step = min(state.step + settings.every, settings.steps), state.step
-        while step < goal and not _late(settings, started):
-            losses.append(_shuffled_step(tuner, examples, step))
-            step += 1
-        if step == state.step:
-            break
-        current = tuner.current()
-        error = check(current)
-        better = error < state.error
-        state = TuningState(
-            current,
-            current if better else state.best,
-            tuner.moments(),
-            step,
-            (*state.curve, (step, error)),
-            tuple(losses),
-            0 if better else state.waited + 1,
-            time.monotonic() - started,
-        )
-        if watch is not None:
-            watch(state)
+    clock, watch = _Clock(settings.seconds, state.spent), watch or (lambda _: None)
+    if not state.curve:
+        error = clock.timed("look", lambda: check(state.current))
+        state = replace(state, best=state.current, curve=((0, error),), spent=clock.spent)
+        watch(state)
+    tuner, looked = Tuner(vtm, state, settings), clock.spent
+    while state.step < settings.steps and state.waited < settings.patience and clock.has_time():
+        number = state.step
+        loss = clock.timed("step", lambda number=number: _shuffled_step(tuner, examples, number))  # type: ignore[misc]
+        state = replace(state, current=tuner.current(), moments=tuner.moments(), step=number + 1, losses=(*state.losses, loss), spent=clock.spent)
+        due = state.step % settings.every == 0 or state.step == settings.steps
+        if due or not clock.has_time() or clock.spent - looked >= clock.part:
+            error = clock.timed("look", lambda state=state: check(state.current))  # type: ignore[misc]
+            state, looked = replace(_looked(state, error), spent=clock.spent), clock.spent
+        watch(state)
     return state
 
 
-def _late(settings: TuningSettings, started: float) -> bool:
-    return settings.seconds > 0 and time.monotonic() - started >= settings.seconds
+def _looked(state: TuningState, error: float) -> TuningState:
+    """The state with one more point of its curve."""
+    better = error < state.error
+    curve = (*state.curve, (state.step, error))
+    return replace(state, curve=curve, best=state.current if better else state.best, waited=0 if better else state.waited + 1)
+
+
+class _Clock:
+    """Seconds that were spent, and whether there is time for one more step and the look behind it.
+
+    Before the first step was timed it is taken for three looks: there are gradients to be made, and more of the drawn halves.
+    """
+
+    def __init__(self, limit: float, spent: float) -> None:
+        self.limit, self.part = limit, limit / 10 if limit else math.inf
+        self._start, self._longest = time.monotonic() - spent, {"look": 0.0, "step": 0.0}
+
+    @property
+    def spent(self) -> float:
+        return time.monotonic() - self._start
+
+    def timed(self, kind: str, action: Callable[[], float]) -> float:
+        """What an action gives, its time taken."""
+        start = time.monotonic()
+        found = action()
+        self._longest[kind] = max(self._longest[kind], time.monotonic() - start)
+        return found
+
+    def has_time(self) -> bool:
+        look = self._longest["look"]
+        return not self.limit or self.spent + (self._longest["step"] or 3 * look) + look < self.limit
 
 
 def _shuffled_step(tuner: Tuner, examples: Labelled, step: int) -> float:

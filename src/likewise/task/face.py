@@ -11,12 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import likewise
 from likewise import formats
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, Prepared, StageTimes
-from likewise.data import ClassTable, Prediction, Support, Target
+from likewise.data import ClassTable, Example, LabelledImage, Prediction, Support, Target
 from likewise.data.example import Unlabelled
 from likewise.data.images import MAX_PIXELS, ImageSource
 from likewise.errors import InputError, WeightsError, close_match
@@ -27,6 +29,7 @@ from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
 from likewise.task.learning import Kept, Place, as_support, check_fit, extract, learn_memory, open_provider
+from likewise.task.refining import refined_map
 from likewise.task.thumbnails import Thumbnail
 
 
@@ -187,6 +190,35 @@ class Task:
         if isinstance(image, (list, tuple)):
             return [self.predict(one) for one in image]
         return self.predict_prepared([self.prepare(image)])[0]
+
+    def refine(self, example: Example) -> Example:
+        """The example with a label map in place of boxes, points, scribbles and tags: drawn by this task, held to what they say.
+
+        Dense maps, keypoints and tags of absent classes stay. An example whose pixels are all labelled comes back as it is. Raises
+        InputError for labels that do not fit the image or this task's classes.
+        """
+        (labelled,) = Support([example], classes=dict(self.classes.names), targets=self.targets).examples
+        drawn = self.refined_map(labelled)
+        if drawn is None:
+            return example
+        absent: dict[int | str, bool] = {number: False for number, there in labelled.labels.tags.items() if not there}
+        return Example(
+            example.image,
+            labelled.name,
+            label_map=drawn,
+            tags=absent,
+            keypoints=example.keypoints,
+            dense=example.dense,
+            unlabelled=example.unlabelled,
+        )
+
+    def refined_map(self, example: LabelledImage) -> NDArray[np.int16] | None:
+        """The label map (H, W) of an example of a support, as in `refine`; None where there is nothing coarse to turn into one."""
+        labels = example.labels
+        coarse = bool(labels.boxes or labels.points or labels.scribbles or any(labels.tags.values()))
+        if example.image is None or not coarse or (labels.label_map is not None and labels.unlabelled == "background"):
+            return None
+        return refined_map(self.predict(example.image).scores, labels, self.classes.numbers)
 
     def label(self, images: str | Path, out: str | Path, **options: Any) -> Any:
         """Label a folder of images into `out`; the options and the summary are those of `likewise.labelling.label_folder`."""

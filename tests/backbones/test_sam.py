@@ -99,7 +99,7 @@ def test_a_picture_keeps_its_shape_in_a_square_of_zeros_behind_the_normalisation
     backbone, spec = load_backbone("random:sam-tiny-8"), FeatureSpec(layers=(-1,), side=64, pad=True)
     provider = FeatureProvider(backbone, engine=engine, precision="float32")
     found = provider.extract([provider.prepare(picture, [spec])], spec)[0]
-    inner = torch.from_numpy(squash_image(picture, by_longer_side(size, 64))).float() / 255
+    inner = torch.from_numpy(squash_image(picture, by_longer_side(size, 64)).copy()).float() / 255
     square = torch.zeros(1, 3, 64, 64)
     square[0, :, : inner.shape[0], : inner.shape[1]] = ((inner - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)).movedim(-1, 0)
     with torch.no_grad():

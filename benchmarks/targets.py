@@ -131,8 +131,8 @@ def alike(names: Sequence[str], name: str, family: Family, shots: str) -> dict[s
 
 
 def measured() -> list[str]:
-    """The variants of which there are rows: those without training first, then by name."""
-    found = {path.name for path in OUT.glob("*") if path.is_dir() and path.name.partition(":")[0] not in ("pictures",)}
+    """The variants of which there are rows: those without training first, then by name; regions stand in docs/matching.md."""
+    found = {path.name for path in OUT.glob("*") if path.is_dir() and path.name not in ("pictures", "vtm:matching=region")}
     return [*(name for name in METHODS if name in found), *sorted(found.difference(METHODS))]
 
 

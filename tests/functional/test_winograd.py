@@ -20,7 +20,9 @@ def test_it_equals_a_plain_convolution_of_any_size(sizes, seed):
     batch, channels, out, height, width = sizes
     maps, kernels, bias = drawn(seed, batch, channels, height, width), drawn(seed + 1, out, channels, 3, 3), drawn(seed + 2, out)
     plain = torch.nn.functional.conv2d(maps.double(), kernels.double(), bias.double(), padding=1)
-    torch.testing.assert_close(convolved(maps, transformed(kernels), bias).double(), plain, atol=1e-4, rtol=1e-5)  # rounding, of sums of up to 54 products
+    added = torch.nn.functional.conv2d(maps.abs(), kernels.abs(), bias.abs(), padding=1).max()  # rounding is a share of what is added up
+    error = (convolved(maps, transformed(kernels), bias).double() - plain).abs().max()
+    assert error <= 24 * torch.finfo(torch.float32).eps * added  # 16.4 was the most in 6,000 draws
 
 
 def test_its_rounding_error_is_that_of_a_plain_convolution():

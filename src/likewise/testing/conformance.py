@@ -228,7 +228,8 @@ def _keypoints(method: str, settings: Mapping[str, Any]) -> None:
     one = task.predict(_query())
     assert set(one.keypoints) == {"red", "green"}, f"the keypoints are {set(one.keypoints)}"
     for x, y, probability in one.keypoints.values():
-        assert 0 <= x <= 67 and 0 <= y <= 101, f"a keypoint lies at ({x}, {y}) of an image of 67x101"  # noqa: PT018  (one law, one sentence)
+        inside = 0 <= x <= 67 and 0 <= y <= 101
+        assert inside, f"a keypoint lies at ({x}, {y}) of an image of 67x101"
         assert 0 <= probability <= 1, f"the probability of a keypoint is {probability}"
     assert not one.dense, f"keypoints left dense maps behind: {set(one.dense)}"
     with tempfile.TemporaryDirectory() as folder:

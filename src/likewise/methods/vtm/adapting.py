@@ -145,7 +145,8 @@ def _read(path: Path) -> TuningState | None:
     try:
         with safe_open(path, "pt") as file:
             told = json.loads((file.metadata() or {})["facts"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            names = list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         warnings.warn(f"an interrupted tuning cannot be taken up, it begins anew ({path}: {error})", UserWarning, stacklevel=2)
         return None

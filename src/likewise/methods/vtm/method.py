@@ -66,7 +66,7 @@ class VisualTokenMatching(Method):
         """This method with the tensors of a checkpoint that was opened before; with None an untrained head on whatever backbone."""
         found = type(self)(self.settings, checkpoint)
         if checkpoint is not None:
-            found._opened_head  # noqa: B018 (what is wrong with the tensors is said here)
+            _ = found._opened_head  # what is wrong with the tensors is said here
         return found
 
     def backbone(self) -> Backbone | None:

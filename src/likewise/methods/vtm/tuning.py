@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -151,7 +152,7 @@ class Tuner:
         """The loss before this step."""
         self.optimiser.zero_grad()
         loss = episode_loss(self.vtm, support, query, self.biases, self.settings, generator)
-        loss.backward()  # type: ignore[no-untyped-call] # torch does not say its types
+        torch.autograd.backward(loss)
         self.optimiser.step()
         return loss.item()
 
@@ -178,17 +179,17 @@ def tune(vtm: Vtm, examples: Labelled, state: TuningState, settings: TuningSetti
         raise ValueError(f"tuning splits the examples into two halves; there are {len(examples)}")
     clock, watch = _Clock(settings.seconds, state.spent), watch or (lambda _: None)
     if not state.curve:
-        error = clock.timed("look", lambda: check(state.current))
+        error = clock.timed("look", partial(check, state.current))
         state = replace(state, best=state.current, curve=((0, error),), spent=clock.spent)
         watch(state)
     tuner, looked = Tuner(vtm, state, settings), clock.spent
     while state.step < settings.steps and state.waited < settings.patience and clock.has_time():
         number = state.step
-        loss = clock.timed("step", lambda number=number: _shuffled_step(tuner, examples, number))  # type: ignore[misc]
+        loss = clock.timed("step", partial(_shuffled_step, tuner, examples, number))
         state = replace(state, current=tuner.current(), moments=tuner.moments(), step=number + 1, losses=(*state.losses, loss), spent=clock.spent)
         due = state.step % settings.every == 0 or state.step == settings.steps
         if due or not clock.has_time() or clock.spent - looked >= clock.part:
-            error = clock.timed("look", lambda state=state: check(state.current))  # type: ignore[misc]
+            error = clock.timed("look", partial(check, state.current))
             state, looked = replace(_looked(state, error), spent=clock.spent), clock.spent
         watch(state)
     return state

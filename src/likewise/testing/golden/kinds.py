@@ -45,6 +45,23 @@ KINDS: dict[str, str] = {
     "la_prompts_from_masks": "likewise.testing.golden.la_lab:from_masks",
     "la_episodes": "likewise.testing.golden.la_lab:episodes",
     "la_metrics": "likewise.testing.golden.la_lab:metrics",
+    "mm_backbone": "likewise.testing.golden.mm:backbone",
+    "mm_svf": "likewise.testing.golden.mm:singular_values",
+    "mm_sine": "likewise.testing.golden.mm:positions",
+    "mm_deform_attn": "likewise.testing.golden.mm:deformable",
+    "mm_pixel_decoder": "likewise.testing.golden.mm:pixel_decoder",
+    "mm_transformer_decoder": "likewise.testing.golden.mm:decoder",
+    "mm_self_alignment": "likewise.testing.golden.mm:self_alignment",
+    "mm_cross_alignment": "likewise.testing.golden.mm:cross_alignment",
+    "mm_matching": "likewise.testing.golden.mm:matched",
+    "mm_pos": "likewise.testing.golden.mm_model:segmented",
+    "mm_model": "likewise.testing.golden.mm_model:model",
+    "mm_train": "likewise.testing.golden.mm_model:training",
+    "mm_losses": "likewise.testing.golden.mm_lab:losses",
+    "mm_episodes": "likewise.testing.golden.mm_lab:episodes",
+    "mm_preprocess": "likewise.testing.golden.mm_lab:preprocess",
+    "mm_targets": "likewise.testing.golden.mm_lab:targets",
+    "mm_metrics": "likewise.testing.golden.mm_lab:metrics",
 }
 
 

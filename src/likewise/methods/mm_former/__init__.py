@@ -1,0 +1,1 @@
+"""MM-Former; see `method.py`."""

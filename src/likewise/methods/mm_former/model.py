@@ -1,0 +1,90 @@
+"""The published system end to end: backbone, segmenter, matching; and what each costs once and what for each pair.
+
+Source: Jiao et al. 2022 (MM-Former), its code.
+
+    view        of an image alone: proposals, and the maps that are matched
+    shown       of a support image and one class's label in it
+    answered    of a query and the supports of a class: the foreground
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, merged, proposal_means, similarity_of
+from likewise.proposals.segmenter import Segmenter, SegmenterConfig
+
+TINY = 1e-6  # keeps a proposal that is nowhere finite, where the published behaviour is not asked for
+
+
+@dataclass(frozen=True)
+class View:
+    """Images as the system sees them by themselves: sides of the matching, and of queries soft masks (B, N, h, w)."""
+
+    sides: Sequence[Side]
+    proposals: Tensor
+
+
+@dataclass(frozen=True)
+class Answer:
+    """cosines and coefficients (B, N) of the proposals, the foreground (B, H, W), prototypes of the support (B, L D), mean over shots."""
+
+    similarity: Tensor
+    coefficients: Tensor
+    foreground: Tensor
+    prototype: Tensor
+
+
+class MaskMatcher(nn.Module):
+    """Segmenter and matching behind a backbone of four maps (stages 2 to 5, the finest first)."""
+
+    def __init__(self, segmenter: SegmenterConfig, matching: MatchingConfig) -> None:
+        super().__init__()
+        self.segmenter, self.matching = Segmenter(segmenter), Matching(matching)
+
+    def segmented(self, maps: Sequence[Tensor]) -> Tensor:
+        """Logits (B, N, h, w) of the proposals."""
+        return self.segmenter(resized_maps(maps, same_size=self.segmenter.config.same_size)).logits
+
+    def viewed(self, maps: Sequence[Tensor]) -> View:
+        """Query images, of their four maps."""
+        return View(self.matching.query_sides(self.matching.reduced(maps[:0:-1])), self.segmented(maps).sigmoid())
+
+    def shown(self, maps: Sequence[Tensor], labels: Tensor) -> list[Side]:
+        """Support images, of their four maps and the labels (B, H, W) of a class in 0..1."""
+        return self.matching.support_sides(self.matching.reduced(maps[:0:-1]), labels)
+
+    def answered(self, view: View, shots: Sequence[Sequence[Side]], size: Sequence[int], *, official: bool = False, cross: bool = True) -> Answer:
+        """The answer for queries, given each shot of the support; every shot is aligned with the query as it is, prototypes are means over shots."""
+        asked, given = [], []
+        for shot in shots:
+            maps, means = self.matching.aligned(view.sides, shot, cross=cross)
+            asked.append(proposal_means(maps, view.proposals, eps=0.0 if official else TINY))
+            given.append(torch.cat(means, dim=1))
+        prototype = torch.stack(given).mean(dim=0)
+        similarity = similarity_of(torch.stack(asked).mean(dim=0), prototype)
+        weights = self.matching.coefficients(similarity)
+        return Answer(similarity, weights, merged(view.proposals, weights, size), prototype)
+
+
+def resized_maps(maps: Sequence[Tensor], *, same_size: bool) -> list[Tensor]:
+    """The four maps as the segmenter takes them: the last two at half and a quarter of the third's size, unless all are of one size."""
+    if same_size or maps[2].shape[-2:] != maps[1].shape[-2:]:
+        return list(maps)
+    height, width = maps[1].shape[-2:]
+    return [
+        *maps[:2],
+        *(interpolate(x, size=(height // part, width // part), mode="bilinear", align_corners=True) for x, part in zip(maps[2:], (2, 4), strict=True)),
+    ]
+
+
+def only(view: View, index: int) -> View:
+    """One image of several."""
+    one = slice(index, index + 1)
+    sides = [replace(side, map=side.map[one], place=side.place[one], small=side.small[one], small_place=side.small_place[one]) for side in view.sides]
+    return View(sides, view.proposals[one])

@@ -54,6 +54,12 @@ TABLE = (
         "several classes at once from masks, boxes and points by a trained network; needs a checkpoint",
         "De Marinis et al. 2024 (Label Anything)",
     ),
+    Listed(
+        "mm-former",
+        "likewise.methods.mm_former:MmFormer",
+        "masks of whatever might be a thing first, then those that match the support; needs a checkpoint",
+        "Jiao et al. 2022 (MM-Former)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

@@ -19,6 +19,7 @@ from likewise.layers.singular import merged
 from likewise.methods.mm_former.matching import MatchingConfig
 from likewise.methods.mm_former.model import MaskMatcher
 from likewise.proposals.checkpoint import segmenter_config, segmenter_names
+from likewise.proposals.segmenter import SegmenterConfig
 
 BACKBONE, SEGMENTER, MATCHING = "backbone.", "segmenter.", "matching."
 UNUSED = ("criterion.", "crossat_3.", "crossat_4x.", "sem_seg_head.pixel_decoder.crossat_")
@@ -92,6 +93,17 @@ def matcher_of(tensors: Mapping[str, Tensor], *, heads: int = 8, matching_heads:
         own |= {MATCHING + name: tensor for name, tensor in untrained.items()}
     check_layout(own, module.state_dict(), "checkpoint")
     module.load_state_dict(own, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def untrained(channels: int, width: int, queries: int, seed: int = 0) -> MaskMatcher:
+    """A small network with initial numbers, always the same, for maps of so many channels each."""
+    shape = SegmenterConfig(
+        channels=(channels,) * 4, width=width, queries=queries, encoder_layers=1, encoder_hidden=2 * width, decoder_layers=3, decoder_hidden=2 * width
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = MaskMatcher(shape, MatchingConfig(channels=(channels,) * 3, width=width, hidden=2 * width, proposals=queries))
     return module.eval().requires_grad_(False)
 
 

@@ -38,14 +38,27 @@ class Side:
     """One image as one level of the matching sees it.
 
     map, place: (B, D, h, w) features and positions, of a support multiplied with its mask; small, small_place: (B, D, h', w')
-    the same as memory; weight: (B, h, w) of a support's positions in its mean, None for a query.
+    the same as memory; of a support mask (B, h, w), and weight (B, h, w) of the positions in its mean; None for a query.
     """
 
     map: Tensor
     place: Tensor
     small: Tensor
     small_place: Tensor
+    mask: Tensor | None = None
     weight: Tensor | None = None
+
+    @classmethod
+    def of_query(cls, x: Tensor) -> Side:
+        """That of queries' features (B, D, h, w)."""
+        place = _positions(x)
+        return cls(x, place, *_small(x, place))
+
+    @classmethod
+    def of_support(cls, x: Tensor, mask: Tensor, weight: Tensor) -> Side:
+        """That of supports' features multiplied with the mask, (B, D, h, w), which is (B, h, w), as is the weight."""
+        place = _positions(x) * mask[:, None]
+        return cls(x, place, *_small(x, place), mask, weight)
 
 
 class Matching(nn.Module):
@@ -65,16 +78,11 @@ class Matching(nn.Module):
 
     def query_sides(self, reduced: Sequence[Tensor]) -> list[Side]:
         """What alignment needs of query images."""
-        return [_side(x, _positions(x)) for x in reduced]
+        return [Side.of_query(x) for x in reduced]
 
     def support_sides(self, reduced: Sequence[Tensor], labels: Tensor) -> list[Side]:
         """What alignment needs of support images with labels (B, H, W) in 0..1."""
-        sides = []
-        for x in reduced:
-            mask = resized(labels, x.shape[-2:], corners=False)[:, None]
-            place = _positions(x)
-            sides.append(_side(x * mask, place * mask, resized(labels, x.shape[-2:], corners=True)))
-        return sides
+        return [support_side(x, labels) for x in reduced]
 
     def aligned(self, query: Sequence[Side], support: Sequence[Side], *, cross: bool = True) -> tuple[list[Tensor], list[Tensor]]:
         """Maps (B, D, h, w) of queries and prototypes (B, D) of supports, level by level, aligned with each other.
@@ -92,6 +100,12 @@ class Matching(nn.Module):
     def coefficients(self, similarity: Tensor) -> Tensor:
         """How much each proposal adds, (B, N), of its cosine with the support (B, N)."""
         return self.fc2(self.fc1(similarity).relu())
+
+
+def support_side(x: Tensor, labels: Tensor) -> Side:
+    """One level of supports, of features (B, D, h, w) and labels (B, H, W) in 0..1; the label is resized in two ways, as published."""
+    mask = resized(labels, x.shape[-2:], corners=False)
+    return Side.of_support(x * mask[:, None], mask, resized(labels, x.shape[-2:], corners=True))
 
 
 def resized(maps: Tensor, size: Sequence[int], *, corners: bool) -> Tensor:
@@ -125,15 +139,15 @@ def _positions(x: Tensor) -> Tensor:
     return sine_position(x.shape[2], x.shape[3], x.shape[1]).to(x).expand_as(x)
 
 
-def _side(x: Tensor, place: Tensor, weight: Tensor | None = None) -> Side:
+def _small(x: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
     size = memory_size((x.shape[2], x.shape[3]))
-    return Side(x, place, shrunk(x, size), shrunk(place, size), weight)
+    return shrunk(x, size), shrunk(place, size)
 
 
 def _only(side: Side, index: int) -> Side:
     one = slice(index, index + 1)
-    weight = None if side.weight is None else side.weight[one]
-    return Side(side.map[one], side.place[one], side.small[one], side.small_place[one], weight)
+    mask, weight = (None if part is None else part[one] for part in (side.mask, side.weight))
+    return Side(side.map[one], side.place[one], side.small[one], side.small_place[one], mask, weight)
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -54,11 +54,11 @@ class Merging:
     def region_features(self, item: ImageFeatures, regions: NDArray[np.integer], picture: NDArray[np.uint8]) -> Floats:
         """Features (R, D) of regions: tokens without their mean, of length 1 each, and the colour."""
         tokens = item.joined().double()
-        tokens = torch.nn.functional.normalize(tokens - tokens.mean(dim=0), dim=1).numpy()
+        centred = torch.nn.functional.normalize(tokens - tokens.mean(dim=0), dim=1).numpy()
         shares = token_shares(regions, item.grid)
-        colours = np.stack([np.bincount(regions.ravel(), picture[..., channel].ravel() / 255.0) for channel in range(3)], axis=1)
-        colours /= np.bincount(regions.ravel())[:, None]
-        return np.concatenate([shares @ tokens, np.sqrt(self.colour) * colours], axis=1)
+        sums = np.stack([np.bincount(regions.ravel(), picture[..., channel].ravel() / 255.0) for channel in range(3)], axis=1)
+        colours = sums / np.bincount(regions.ravel())[:, None]
+        return np.concatenate([shares @ centred, np.sqrt(self.colour) * colours], axis=1)
 
 
 def superpixels(picture: NDArray[np.uint8], count: int) -> NDArray[np.int64]:

@@ -18,10 +18,10 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError
 from likewise.methods.base import MethodSettings
-from likewise.methods.mm_former.checkpoint import MATCHING, SEGMENTER, matcher_of
+from likewise.methods.mm_former.checkpoint import SEGMENTER, matcher_of
 from likewise.methods.mm_former.matching import MatchingConfig
 from likewise.methods.mm_former.method import MmFormer, MmFormerSettings
-from likewise.methods.mm_former.model import MaskMatcher, resized_maps
+from likewise.methods.mm_former.model import MaskMatcher, View, resized_maps
 from likewise.methods.mm_former.objective import SetLoss, contrast, few_shot_dice, set_loss, soft_iou
 from likewise.methods.trainable import Trainable, TrainingEpisode
 from likewise.proposals.pyramid import pyramid
@@ -97,7 +97,7 @@ class SegmenterTraining(_Training):
 
     def method(self) -> None:
         """None: a segmenter knows no classes."""
-        return None
+        return
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """Masks against the masks of the class and of all else, behind every layer, and the dice of the best one; over query and support."""
@@ -150,8 +150,6 @@ class MatchingTraining(_Training):
         matching, mask = self.network.matching, episode.query_mask
         label, known = (mask == 1).float()[None], None if self.settings.official else (mask != UNKNOWN)[None]
         proposals = self._proposed(episode.query)
-        from likewise.methods.mm_former.model import View
-
         view = View(matching.query_sides(matching.reduced(pyramid(episode.query)[:0:-1])), proposals)
         shot = self.network.shown(pyramid(episode.support), (episode.support_mask == 1).float()[None])
         found = self.network.answered(view, [shot], mask.shape, official=self.settings.official)
@@ -211,7 +209,8 @@ def _initialise(network: MaskMatcher, generator: torch.Generator) -> None:
     angle = torch.arange(heads) * (2 * torch.pi / heads)
     way = torch.stack([angle.cos(), angle.sin()], dim=1)
     way = way / way.abs().amax(dim=1, keepdim=True)
-    for layer in network.segmenter.pixels.encoder.layers:
+    layers: Any = network.segmenter.pixels.encoder.layers
+    for layer in layers:
         attention = layer.self_attn
         steps = way[:, None, None] * torch.arange(1, points + 1)[:, None]
         with torch.no_grad():

@@ -60,6 +60,12 @@ TABLE = (
         "masks of whatever might be a thing first, then those that match the support; needs a checkpoint",
         "Jiao et al. 2022 (MM-Former)",
     ),
+    Listed(
+        "proposals",
+        "likewise.methods.proposals:ProposalMatching",
+        "masks of the picture whose mean token is like that of a class; nothing is trained",
+        "ours; after Jiao et al. 2022",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

@@ -108,6 +108,17 @@ class Segmenter(nn.Module):
         return forbidden[:, None].expand(-1, self.config.heads, -1, -1).flatten(0, 1)
 
 
+def resized_maps(maps: Sequence[Tensor], *, same_size: bool) -> list[Tensor]:
+    """The four maps as the segmenter takes them: the last two at half and a quarter of the third's size, unless all are of one size."""
+    if same_size or maps[2].shape[-2:] != maps[1].shape[-2:]:
+        return list(maps)
+    height, width = maps[1].shape[-2:]
+    return [
+        *maps[:2],
+        *(interpolate(x, size=(height // part, width // part), mode="bilinear", align_corners=True) for x, part in zip(maps[2:], (2, 4), strict=True)),
+    ]
+
+
 def _product(embedded: Tensor, finest: Tensor) -> Tensor:
     """Logits (B, N, h, w) of (B, N, D) and (B, D, h, w)."""
     return torch.einsum("bqc, bchw -> bqhw", embedded, finest)

@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 
@@ -36,3 +38,22 @@ class Source(Protocol):
     def propose(self, item: ImageFeatures) -> Proposals:
         """The proposals of an image."""
         ...
+
+
+def token_means(item: ImageFeatures, proposals: Proposals) -> Tensor:
+    """The mean token (N, L D) of each proposal, of length 1; tokens of the layers side by side."""
+    masks = adaptive_avg_pool2d(proposals.masks[:, None], item.grid).flatten(1)
+    return normalize(masks @ item.joined(), dim=1)
+
+
+def covered_mean(proposals: Proposals, values: Tensor, weight: Tensor) -> Tensor:
+    """What the proposals that cover a place say of it, (C, h, w): the mean of their values (N, C), each by its weight (N,).
+
+    Where none covers, the first value is 1 and the others are 0, as for the background.
+    """
+    masks = proposals.masks.flatten(1) * weight[:, None]
+    cover = masks.sum(dim=0)
+    found = values.T @ masks / cover.clamp_min(1e-9)
+    empty = torch.zeros(values.shape[1], 1)
+    empty[0] = 1
+    return torch.where(cover > 1e-3, found, empty).reshape(-1, *proposals.masks.shape[1:])

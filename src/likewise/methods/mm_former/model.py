@@ -10,14 +10,13 @@ Source: Jiao et al. 2022 (MM-Former), its code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, merged, proposal_means, similarity_of
-from likewise.proposals.segmenter import Segmenter, SegmenterConfig
+from likewise.proposals.segmenter import Segmenter, SegmenterConfig, resized_maps
 
 TINY = 1e-6  # keeps a proposal that is nowhere finite, where the published behaviour is not asked for
 
@@ -70,21 +69,3 @@ class MaskMatcher(nn.Module):
         similarity = similarity_of(torch.stack(asked).mean(dim=0), prototype)
         weights = self.matching.coefficients(similarity)
         return Answer(similarity, weights, merged(view.proposals, weights, size), prototype)
-
-
-def resized_maps(maps: Sequence[Tensor], *, same_size: bool) -> list[Tensor]:
-    """The four maps as the segmenter takes them: the last two at half and a quarter of the third's size, unless all are of one size."""
-    if same_size or maps[2].shape[-2:] != maps[1].shape[-2:]:
-        return list(maps)
-    height, width = maps[1].shape[-2:]
-    return [
-        *maps[:2],
-        *(interpolate(x, size=(height // part, width // part), mode="bilinear", align_corners=True) for x, part in zip(maps[2:], (2, 4), strict=True)),
-    ]
-
-
-def only(view: View, index: int) -> View:
-    """One image of several."""
-    one = slice(index, index + 1)
-    sides = [replace(side, map=side.map[one], place=side.place[one], small=side.small[one], small_place=side.small_place[one]) for side in view.sides]
-    return View(sides, view.proposals[one])

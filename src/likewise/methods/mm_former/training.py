@@ -21,11 +21,11 @@ from likewise.methods.base import MethodSettings
 from likewise.methods.mm_former.checkpoint import SEGMENTER, matcher_of
 from likewise.methods.mm_former.matching import MatchingConfig
 from likewise.methods.mm_former.method import MmFormer, MmFormerSettings
-from likewise.methods.mm_former.model import MaskMatcher, View, resized_maps
+from likewise.methods.mm_former.model import MaskMatcher, View
 from likewise.methods.mm_former.objective import SetLoss, contrast, few_shot_dice, set_loss, soft_iou
 from likewise.methods.trainable import Trainable, TrainingEpisode
 from likewise.proposals.pyramid import pyramid
-from likewise.proposals.segmenter import SegmenterConfig
+from likewise.proposals.segmenter import SegmenterConfig, resized_maps
 
 UNKNOWN = 255
 FEW_SHOT, CONTRAST = 10.0, 6.0  # weights of the losses, published

@@ -72,9 +72,12 @@ class Matching(nn.Module):
             self.add_module(f"crossat_{level}", CrossAlignment(config.width, config.heads, config.hidden, config.layers))
         self.fc1, self.fc2 = nn.Linear(config.proposals, 5 * config.proposals), nn.Linear(5 * config.proposals, config.proposals)
 
-    def reduced(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps (B, C, h, w) of the backbone, the deepest first, aligned within and with the channels of the module."""
-        return [self.get_submodule(f"conv_{level}")(self_aligned(x)) for level, x in enumerate(maps)]
+    def reduced(self, maps: Sequence[Tensor], *, within: bool = True) -> list[Tensor]:
+        """Maps (B, C, h, w) of the backbone, the deepest first, aligned within and with the channels of the module.
+
+        within: False leaves the alignment within each image out.
+        """
+        return [self.get_submodule(f"conv_{level}")(self_aligned(x) if within else x) for level, x in enumerate(maps)]
 
     def query_sides(self, reduced: Sequence[Tensor]) -> list[Side]:
         """What alignment needs of query images."""

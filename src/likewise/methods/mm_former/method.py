@@ -51,8 +51,9 @@ class MmFormerSettings(MethodSettings):
 
     side: of the square that a published network sees, or of a square of the area at which the program's backbone sees pictures; 0
     for 480 and 448. layers: of that backbone, the shallowest first. heads, matching_heads: of the attentions, which no tensor says;
-    same_size: the variant whose last three maps are of one size. cross: whether query and support attend to each other. official: the published
-    answer. sharpness: by how much a foreground of one half more is likelier. width, queries: of an untrained network, for trying out.
+    same_size: the variant whose last three maps are of one size. within, cross: whether images are aligned within themselves, and
+    query and support with each other. official: the published answer. sharpness: by how much a foreground of one half more is
+    likelier. width, queries: of an untrained network, for trying out.
     """
 
     side: int = 0
@@ -60,6 +61,7 @@ class MmFormerSettings(MethodSettings):
     heads: int = 8
     matching_heads: int = 4
     same_size: bool = False
+    within: bool = True
     cross: bool = True
     official: bool = False
     sharpness: float = 10.0
@@ -137,7 +139,7 @@ class MmFormer(Method):
         tensors: dict[str, Tensor] = {}
         classes: list[int] = []
         with torch.inference_mode():
-            reduced = {index: self._matcher.matching.reduced(self._maps(own[index])[:0:-1]) for index in range(len(own))}
+            reduced = {index: self._matcher.matching.reduced(self._maps(own[index])[:0:-1], within=self.settings.within) for index in range(len(own))}
             labels = None if self._own_backbone else patch_labels(support, own)
             for place, number in enumerate(support.classes):
                 for index in support.showing(number):
@@ -153,7 +155,7 @@ class MmFormer(Method):
             shown = [
                 [_rebuilt(memory, pair, level) for level in range(len(self._matcher.matching.config.channels))] for pair in range(len(memory.facts["pairs"]))
             ]
-            return [self._answer(self._matcher.viewed(self._maps(item)), shown, memory) for item in features[self._spec]]
+            return [self._answer(self._matcher.viewed(self._maps(item), within=self.settings.within), shown, memory) for item in features[self._spec]]
 
     def _answer(self, view: View, shown: Sequence[Sequence[Side]], memory: Memory) -> RawPrediction:
         size = (self._side, self._side) if self.settings.official else (view.proposals.shape[2], view.proposals.shape[3])

@@ -50,13 +50,13 @@ class MaskMatcher(nn.Module):
         """Logits (B, N, h, w) of the proposals."""
         return self.segmenter(resized_maps(maps, same_size=self.segmenter.config.same_size)).logits
 
-    def viewed(self, maps: Sequence[Tensor]) -> View:
-        """Query images, of their four maps."""
-        return View(self.matching.query_sides(self.matching.reduced(maps[:0:-1])), self.segmented(maps).sigmoid())
+    def viewed(self, maps: Sequence[Tensor], *, within: bool = True) -> View:
+        """Query images, of their four maps; within: whether each is aligned within itself."""
+        return View(self.matching.query_sides(self.matching.reduced(maps[:0:-1], within=within)), self.segmented(maps).sigmoid())
 
-    def shown(self, maps: Sequence[Tensor], labels: Tensor) -> list[Side]:
+    def shown(self, maps: Sequence[Tensor], labels: Tensor, *, within: bool = True) -> list[Side]:
         """Support images, of their four maps and the labels (B, H, W) of a class in 0..1."""
-        return self.matching.support_sides(self.matching.reduced(maps[:0:-1]), labels)
+        return self.matching.support_sides(self.matching.reduced(maps[:0:-1], within=within), labels)
 
     def answered(self, view: View, shots: Sequence[Sequence[Side]], size: Sequence[int], *, official: bool = False, cross: bool = True) -> Answer:
         """The answer for queries, given each shot of the support; every shot is aligned with the query as it is, prototypes are means over shots."""

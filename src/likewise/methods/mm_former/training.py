@@ -37,8 +37,9 @@ class MmFormerTrainingSettings(MethodSettings):
 
     stage: 1, the segmenter, or 2, the matching behind a segmenter that the recipe starts from. side, layers: of the features.
     width, queries, heads, encoder_layers, encoder_hidden, decoder_layers, decoder_hidden: of a new segmenter; matching_heads,
-    matching_hidden, matching_layers: of a new matching. points: at which masks are compared. best: which proposal the few-shot loss of the first stage
-    is of, counted from 0 (published: 1, the second best). official: ignored pixels are background, the dice as published.
+    matching_hidden, matching_layers: of a new matching. points: at which masks are compared. best: which proposal the few-shot loss of
+    the first stage is of, counted from 0 (published: 1, the second best). within, cross: the alignments of the matching, within images
+    and between them. official: ignored pixels are background, the dice as published.
     """
 
     stage: int = 1
@@ -56,6 +57,8 @@ class MmFormerTrainingSettings(MethodSettings):
     matching_layers: int = 2
     points: int = 1024
     best: int = 0
+    within: bool = True
+    cross: bool = True
     official: bool = False
 
 
@@ -121,7 +124,7 @@ class SegmenterTraining(_Training):
         return {
             "mask": config.weight_mask * torch.stack([answer.mask for answer in answers]).sum(),
             "dice": config.weight_dice * torch.stack([answer.dice for answer in answers]).sum(),
-            "few_shot": FEW_SHOT * few_shot_dice(chosen, label, known, official=self.settings.official),
+            "few_shot": FEW_SHOT * few_shot_dice(chosen, label, known, official=self.settings.official) * float(label.any()),  # else none is the best
         }
 
 
@@ -139,7 +142,7 @@ class MatchingTraining(_Training):
     def method(self) -> MmFormer:
         """MM-Former with copies of the tensors as they are now."""
         own = self.settings
-        settings = MmFormerSettings(side=own.side, layers=own.layers, heads=own.heads, matching_heads=own.matching_heads)
+        settings = MmFormerSettings(side=own.side, layers=own.layers, heads=own.heads, matching_heads=own.matching_heads, within=own.within, cross=own.cross)
         return MmFormer(settings, {name: tensor.detach().cpu().clone() for name, tensor in self.checkpoint().items()})
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
@@ -150,10 +153,10 @@ class MatchingTraining(_Training):
         matching, mask = self.network.matching, episode.query_mask
         label, known = (mask == 1).float()[None], None if self.settings.official else (mask != UNKNOWN)[None]
         proposals = self._proposed(episode.query)
-        view = View(matching.query_sides(matching.reduced(pyramid(episode.query)[:0:-1])), proposals)
-        shot = self.network.shown(pyramid(episode.support), (episode.support_mask == 1).float()[None])
-        found = self.network.answered(view, [shot], mask.shape, official=self.settings.official)
-        apart, _ = contrast(found.similarity, soft_iou(proposals, label))
+        view = View(matching.query_sides(matching.reduced(pyramid(episode.query)[:0:-1], within=self.settings.within)), proposals)
+        shot = self.network.shown(pyramid(episode.support), (episode.support_mask == 1).float()[None], within=self.settings.within)
+        found = self.network.answered(view, [shot], mask.shape, official=self.settings.official, cross=self.settings.cross)
+        apart = contrast(found.similarity, soft_iou(proposals, label))[0] * float(label.any())  # without the class none is the best
         dice = few_shot_dice(found.foreground, label, known, official=self.settings.official)
         return {"loss": FEW_SHOT * dice + CONTRAST * apart, "dice": dice, "contrast": apart}
 

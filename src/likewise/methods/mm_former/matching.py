@@ -163,7 +163,7 @@ def _memory(side: Side, *, whole: bool) -> tuple[Tensor, Tensor]:
 
 def _attended(block: CrossAlignment, asked: Side, shown: Side, *, whole: bool) -> Tensor:
     """The query's map aligned with the support."""
-    found = block(_tokens(asked.map), _tokens(asked.place), *_memory(shown, whole=whole))
+    found = block(_tokens(asked.map).contiguous(), _tokens(asked.place).contiguous(), *_memory(shown, whole=whole))
     return found.transpose(1, 2).reshape(asked.map.shape)
 
 

@@ -27,7 +27,7 @@ def test_the_plain_network_is_that_of_transformers():
     ours = made(stem=(8,))
     config = TheirConfig(embedding_size=8, hidden_sizes=[16, 32, 64, 128], depths=[1, 2, 1, 1], layer_type="bottleneck", downsample_in_first_stage=False)
     theirs = ResNetModel(config).eval()
-    own = {name: tensor for name, tensor in theirs.state_dict().items()}
+    own = theirs.state_dict()
     kinds = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     renamed = {"embedder.embedder.convolution.weight": "layer0.0.weight"} | {f"embedder.embedder.normalization.{kind}": f"layer0.1.{kind}" for kind in kinds}
     for stage in range(4):

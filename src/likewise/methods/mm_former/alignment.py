@@ -70,8 +70,8 @@ class CrossAttentionLayer(nn.Module):
         if torch.is_grad_enabled():
             return self.norm(x + own(x + place, keys, values, need_weights=False)[0])
         parts = zip((x + place, keys, values), own.in_proj_weight.chunk(3), own.in_proj_bias.chunk(3), strict=True)  # the same in two thirds of the time
-        heads = [torch.unflatten(linear(part, weight, bias), 2, (own.num_heads, -1)).transpose(1, 2) for part, weight, bias in parts]
-        mixed = scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+        q, k, v = (torch.unflatten(linear(part, weight, bias), 2, (own.num_heads, -1)).transpose(1, 2) for part, weight, bias in parts)
+        mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         return self.norm(x + linear(mixed, own.out_proj.weight, own.out_proj.bias))
 
 

@@ -6,6 +6,7 @@ where the published code has every class of the picture. Query and support of an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +169,10 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
         raise UsageError(f"stage is {settings.stage}", where="method.stage", remedy="Write 1 for the segmenter, 2 for the matching")
     if len(settings.layers) != 4:
         raise UsageError(f"there are {len(settings.layers)} layers", where="method.layers", remedy="Name four, the shallowest first")
+    if settings.width % 32 or settings.width % settings.heads:
+        step = math.lcm(32, settings.heads)
+        told = f"it is {settings.width}, which is no multiple of 32 and of {settings.heads} heads"
+        raise UsageError(told, where="method.width", remedy=f"Take {-(-settings.width // step) * step}")
     network = new_network(backbone.width, settings, seed)
     if start:
         network = matcher_of({**network.state_dict(), **start}, heads=settings.heads, matching_heads=settings.matching_heads)

@@ -20,12 +20,14 @@ them; the published whole runs once. Each part has a process of its own. Writes 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,8 @@ import mm_former_official as official
 from common import BENCH, forget_peak, peak_mb, read_json, write_json
 from likewise.backbones.resnet import ResNet, ResNetConfig
 from likewise.layers.singular import factorise
-from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, merged, proposal_means, support_side
+from likewise.layers.singular import merged as multiplied
+from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, _support_mean, merged, proposal_means, support_side
 from likewise.methods.mm_former.model import MaskMatcher
 from likewise.proposals.segmenter import Segmenter, SegmenterConfig
 
@@ -96,8 +99,6 @@ def matching() -> Matching:
 
 def backbone() -> Forms:
     """See the top of the file; the stem's first kernel has rank 24 of 27 in factors, so that ours takes it from there."""
-    from likewise.layers.singular import merged as multiplied
-
     whole = network()
     apart = factors(whole)
     whole.load_state_dict(multiplied(apart.state_dict()))
@@ -123,8 +124,6 @@ def support() -> Forms:
         return torch.cat(found, dim=1)
 
     def ours() -> Tensor:
-        from likewise.methods.mm_former.matching import _support_mean
-
         parts = [
             _support_mean(module.get_submodule(f"crossat_{level}"), one, two, whole=False) for level, (one, two) in enumerate(zip(asked, shown, strict=True))
         ]
@@ -195,8 +194,6 @@ def whole() -> Forms:
     torch.manual_seed(4)
     plain, module = network(), MaskMatcher(SegmenterConfig(), MatchingConfig()).eval().requires_grad_(False)
     apart = factors(plain)
-    from likewise.layers.singular import merged as multiplied
-
     plain.load_state_dict(multiplied(apart.state_dict()))
     shown = module.shown(plain(image(3))[1:], label())
     view = module.viewed(plain(image(2))[1:])
@@ -220,6 +217,12 @@ PARTS: dict[str, Callable[[], Forms]] = {
 }
 
 
+def trim() -> None:
+    """Give back memory that was freed, where the C library can, so that it does not hide what a form takes."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def measure(part: str, repeats: int) -> dict[str, Any]:
     """CPU seconds and peak memory of the forms of a part, and how far the first two are from each other."""
     torch.set_num_threads(1)
@@ -228,6 +231,7 @@ def measure(part: str, repeats: int) -> dict[str, Any]:
         forms = PARTS[part]()
         answers = {}
         for name, form in forms.items():
+            trim()
             forget_peak()
             before, start = peak_mb(), time.process_time()
             answers[name] = form()

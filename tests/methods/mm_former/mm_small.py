@@ -38,9 +38,11 @@ def small_backbone(config=BACKBONE, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = ResNet(config)
-        for name, tensor in network.named_buffers():
-            if "running" in name:
-                tensor.uniform_(0.4, 1.2)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(noise(seed, 2, 3, 96, 96))
     return network.eval().requires_grad_(False)
 
 
@@ -132,10 +134,12 @@ def picture(seed, size=(60, 74)):
     return image, mask
 
 
-def support(count=1, classes=("square",), size=(60, 74)):
+def examples(count=1, classes=("square",), size=(60, 74)):
     """Pictures of each class in turn."""
-    examples = []
-    for index in range(count):
-        image, mask = picture(index, size)
-        examples.append(Example(image, f"{index}", masks={classes[index % len(classes)]: mask}))
-    return Support(examples, classes=list(classes))
+    made = [picture(index, size) for index in range(count)]
+    return [Example(image, f"{index}", masks={classes[index % len(classes)]: mask}) for index, (image, mask) in enumerate(made)]
+
+
+def support(count=1, classes=("square",), size=(60, 74)):
+    """The same as a support."""
+    return Support(examples(count, classes, size), classes=list(classes))

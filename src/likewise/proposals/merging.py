@@ -1,15 +1,16 @@
-"""Proposals of frozen features alone: small regions of the picture merge, the most alike first, and every region on the way is a proposal.
+"""Proposals of frozen features alone: small regions of the picture merge, the most alike first, and every region on the way may be a thing.
 
-Regions begin as superpixels (Achanta et al. 2012), so that borders are those of the picture; what merges is decided by the features of the
-patches below them, by Ward's rule (1963) among neighbours. A region that stays as it is for long, until it is joined with something unlike, is likelier to be a
-thing. After Selective Search (Uijlings et al. 2013), with features in place of colour and texture.
+Regions begin as superpixels (Felzenszwalb and Huttenlocher 2004), so that borders are those of the picture. Several hierarchies of them are made, each
+with its own idea of what is alike, since no single one has all things: features of a late and of an earlier layer, colour, and whether large regions
+hold out longer. A region that stays for long, until it is joined with something unlike, is likelier to be a thing. The longest of all hierarchies are
+kept, of nearly equal ones the first. After Selective Search (Uijlings et al. 2013), with features in place of texture.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,53 +20,85 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.proposals.source import Proposals
 
 Floats = NDArray[np.float64]
+Masks = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """What a hierarchy goes by. layer: place among the layers asked for, None for no features; colour: its weight beside them; area: 1 for Ward's rule
+    (1963), by which small regions join first, 0 for the distance of means alone.
+    """
+
+    layer: int | None
+    colour: float
+    area: float
+
+
+# benchmarks/proposals.py has the recall; each of the four adds things that the others miss, colour mostly the small ones under a microscope
+HIERARCHIES = (
+    Likeness(layer=-1, colour=0.1, area=1),
+    Likeness(layer=0, colour=0.3, area=1),
+    Likeness(layer=-1, colour=1, area=0.25),
+    Likeness(layer=None, colour=1, area=0.25),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merging:
-    """A `Source`. count: proposals at most; superpixels: about how many regions begin; side, layers: of the features; picture: longer side of the
-    picture; colour: weight of colour beside the features; least: share of the picture below which a region is none.
+    """A `Source`. count: proposals at most; side, layers: of the features; picture: longer side of the picture; scale: of superpixels, larger ones with more;
+    smallest: share of the picture that a superpixel has at least; hierarchies: of regions; overlap: IoU above which two
+    regions are one; part: shares of the picture that a region has at least and at most.
     """
 
     count: int = 100
-    superpixels: int = 400
     side: int = 448
-    layers: tuple[int, ...] = (-1,)
+    layers: tuple[int, ...] = (-4, -1)
     picture: int = 448
-    colour: float = 0.1
-    least: float = 0.001
+    scale: float = 50
+    smallest: float = 1 / 1500
+    hierarchies: tuple[Likeness, ...] = HIERARCHIES
+    overlap: float = 0.9
+    part: tuple[float, float] = (0.001, 0.95)
 
     def wants(self) -> FeatureSpec:
         """Features and the picture."""
         return FeatureSpec(layers=self.layers, side=self.side, pixels=self.picture)
 
     def propose(self, item: ImageFeatures) -> Proposals:
-        """The regions that stay longest, on the grid of the picture."""
+        """The regions that stay longest, on the grid of the picture; none where nothing in it can be told from the rest."""
         if item.pixels is None:
             raise ValueError("the features carry no picture")
         picture = item.pixels.permute(1, 2, 0).numpy()
-        regions = superpixels(picture, self.superpixels)
-        features = self.region_features(item, regions, picture)
-        tree = merged(features, np.bincount(regions.ravel()).astype(np.float64), neighbours(regions))
-        chosen = tree.longest(self.count, self.least)
-        masks = np.stack([tree.leaves(node) for node in chosen]) if chosen else np.zeros((0, regions.max() + 1), bool)
-        return Proposals(torch.from_numpy(masks[:, regions].astype(np.float32)))
-
-    def region_features(self, item: ImageFeatures, regions: NDArray[np.integer], picture: NDArray[np.uint8]) -> Floats:
-        """Features (R, D) of regions: tokens without their mean, of length 1 each, and the colour."""
-        tokens = item.joined().double()
-        centred = torch.nn.functional.normalize(tokens - tokens.mean(dim=0), dim=1).numpy()
-        shares = token_shares(regions, item.grid)
-        sums = np.stack([np.bincount(regions.ravel(), picture[..., channel].ravel() / 255.0) for channel in range(3)], axis=1)
-        colours = sums / np.bincount(regions.ravel())[:, None]
-        return np.concatenate([shares @ centred, np.sqrt(self.colour) * colours], axis=1)
+        regions = superpixels(picture, self.scale, self.smallest)
+        areas = np.bincount(regions.ravel()).astype(np.float64)
+        colours = np.stack([np.bincount(regions.ravel(), picture[..., channel].ravel() / 255.0) for channel in range(3)], axis=1) / areas[:, None]
+        shares, pairs = token_shares(regions, item.grid), neighbours(regions)
+        found, order = [], []
+        for kind in self.hierarchies:
+            tree = merged(compared(item, kind, shares, colours), areas, pairs, kind.area)
+            masks = tree.longest(areas, self.part)[: 2 * self.count]
+            found.append(masks)
+            order.append(np.arange(len(masks)))
+        ranked = np.concatenate(found)[np.argsort(np.concatenate(order), kind="stable")]
+        kept = thinned(ranked, areas, self.overlap, self.count)
+        return Proposals(torch.from_numpy(kept[:, regions].astype(np.float32)))
 
 
-def superpixels(picture: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
-    """Regions (H, W) numbered from 0 without gaps, about `count` of them."""
-    from skimage.segmentation import slic
+def compared(item: ImageFeatures, kind: Likeness, shares: Floats, colours: Floats) -> Floats:
+    """By what regions are compared, (R, D): the mean token, where tokens are without their mean and of length 1, and the colour (R, 3)."""
+    colour = np.sqrt(kind.colour) * colours
+    if kind.layer is None:
+        return colour
+    tokens = item.tokens[kind.layer].double()
+    return np.concatenate([shares @ torch.nn.functional.normalize(tokens - tokens.mean(dim=0), dim=1).numpy(), colour], axis=1)
 
-    found = slic(picture, n_segments=count, compactness=10, start_label=0)
+
+def superpixels(picture: NDArray[np.uint8], scale: float, smallest: float) -> NDArray[np.int64]:
+    """Regions (H, W) numbered from 0 without gaps, none below a share of the picture."""
+    from skimage.segmentation import felzenszwalb
+
+    height, width = picture.shape[:2]
+    found = felzenszwalb(picture, scale=scale, sigma=0.8, min_size=max(1, round(smallest * height * width)))  # sigma: the authors' own
     return np.unique(found, return_inverse=True)[1].reshape(found.shape).astype(np.int64)
 
 
@@ -99,45 +132,51 @@ def neighbours(regions: NDArray[np.integer]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Tree:
-    """Regions and what became of them: children (M, 2) of each node beyond the first R, the height (R + M,) at which a node came to be and area (R + M,)."""
+    """R regions and what became of them: children (M, 2) of each node beyond the first R, and the height (R + M,) at which a node came to be."""
 
     count: int
-    children: list[tuple[int, int]]
-    heights: list[float]
-    areas: list[float]
+    children: Sequence[tuple[int, int]]
+    heights: Sequence[float]
 
-    def leaves(self, node: int) -> NDArray[np.bool_]:
-        """The regions (R,) bool in a node."""
-        found, waiting = np.zeros(self.count, bool), [node]
-        while waiting:
-            one = waiting.pop()
-            if one < self.count:
-                found[one] = True
-            else:
-                waiting.extend(self.children[one - self.count])
+    def leaves(self) -> Masks:
+        """The regions (R + M, R) in each node."""
+        found = np.zeros((len(self.heights), self.count), bool)
+        np.fill_diagonal(found[: self.count], True)
+        for node, (one, two) in enumerate(self.children, self.count):
+            found[node] = found[one] | found[two]
         return found
 
-    def longest(self, count: int, least: float) -> list[int]:
-        """The nodes of at least a share of the area that stay longest, the longest first; never the whole picture, unless there is nothing else."""
-        whole, top = sum(self.areas[: self.count]), len(self.heights) - 1
-        ends = [self.heights[-1] if self.heights else 0.0] * len(self.heights)
-        for place, pair in enumerate(self.children):
-            for child in pair:
-                ends[child] = self.heights[self.count + place]
-        stays = {node: end - self.heights[node] for node, end in enumerate(ends) if node != top and self.areas[node] >= least * whole}
-        return sorted(stays, key=lambda node: -stays[node])[:count] or [top]
+    def longest(self, areas: Floats, part: tuple[float, float]) -> Masks:
+        """The regions (K, R) in the nodes that stay longest, the longest first, of those whose share of the picture is within `part`."""
+        ends = np.full(len(self.heights), max(self.heights))
+        for node, pair in enumerate(self.children, self.count):
+            ends[list(pair)] = self.heights[node]
+        leaves = self.leaves()
+        shares = leaves @ areas / areas.sum()
+        nodes = np.flatnonzero((shares >= part[0]) & (shares <= part[1]))
+        stays = (ends - np.asarray(self.heights))[nodes]
+        chosen: Masks = leaves[nodes[np.argsort(-stays, kind="stable")]]
+        return chosen
 
 
-def merged(features: Floats, areas: Floats, pairs: NDArray[np.integer]) -> Tree:
-    """Regions with features (R, D) and areas (R,) merged along pairs (E, 2) until nothing touches any more."""
-    count = len(features)
-    means, sizes = list(features), list(areas.astype(float))
+def merged(features: Floats, areas: Floats, pairs: NDArray[np.integer], power: float) -> Tree:
+    """Regions with features (R, D) and areas (R,) merged along pairs (E, 2), the nearest first, until nothing touches any more.
+
+    The distance is that of the means, times the power / 2 of the share that the two areas' ab / (a + b) has of all: with 1 the root of Ward's.
+    """
+    count, total = len(features), float(areas.sum())
+    means, sizes = list(features), areas.tolist()
+
+    def apart(one: int, two: int) -> float:
+        between = means[one] - means[two]
+        share = sizes[one] * sizes[two] / (sizes[one] + sizes[two]) / total
+        return float((share**power * (between @ between)) ** 0.5)
+
     around: list[set[int]] = [set() for _ in range(count)]
     for one, two in pairs.tolist():
         around[one].add(two)
         around[two].add(one)
-    total = float(areas.sum())
-    heap: list[tuple[float, int, int]] = [(_apart(means, sizes, one, two, total), one, two) for one, two in pairs.tolist()]
+    heap = [(apart(one, two), one, two) for one, two in pairs.tolist()]
     heapq.heapify(heap)
     children: list[tuple[int, int]] = []
     heights, gone = [0.0] * count, [False] * count
@@ -145,23 +184,29 @@ def merged(features: Floats, areas: Floats, pairs: NDArray[np.integer]) -> Tree:
         height, one, two = heapq.heappop(heap)
         if gone[one] or gone[two]:
             continue
-        node = len(means)
+        node, size = len(means), sizes[one] + sizes[two]
         gone[one] = gone[two] = True
-        size = sizes[one] + sizes[two]
+        gone.append(False)
         means.append((means[one] * sizes[one] + means[two] * sizes[two]) / size)
         sizes.append(size)
-        gone.append(False)
         children.append((one, two))
         heights.append(max(height, heights[one], heights[two]))
         around.append((around[one] | around[two]) - {one, two})
         for other in around[node]:
             around[other] -= {one, two}
             around[other].add(node)
-            heapq.heappush(heap, (_apart(means, sizes, other, node, total), other, node))
-    return Tree(count, children, heights, sizes)
+            heapq.heappush(heap, (apart(other, node), other, node))
+    return Tree(count, children, heights)
 
 
-def _apart(means: list[Any], sizes: list[float], one: int, two: int, total: float) -> float:
-    """Ward's distance between regions, areas as shares of the picture; its root, so that it does not grow with areas as fast."""
-    apart = means[one] - means[two]
-    return float(np.sqrt(sizes[one] * sizes[two] / (sizes[one] + sizes[two]) / total * (apart @ apart)))
+def thinned(masks: Masks, areas: Floats, overlap: float, count: int) -> Masks:
+    """The first `count` masks (K, R) over regions with areas (R,) that have no earlier one with an IoU above `overlap`."""
+    weighted, free, kept = (masks * areas).astype(np.float32), np.ones(len(masks), bool), []
+    sums = weighted.sum(axis=1)
+    while free.any() and len(kept) < count:
+        one = int(free.argmax())
+        kept.append(one)
+        inside = weighted[one:] @ masks[one].astype(np.float32)
+        free[one:] &= inside <= overlap * (sums[one] + sums[one:] - inside)
+        free[one] = False
+    return masks[kept]

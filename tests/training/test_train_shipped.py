@@ -14,7 +14,9 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_shipped_recipe_is_whole_and_its_method_takes_it(path):
     recipe = read_recipe(path)
-    trainable = method_class(recipe.method.name).trainable(ARCHITECTURES["dino-small-8"], recipe.method.settings, seed=recipe.seed)
+    method, backbone, settings = method_class(recipe.method.name), ARCHITECTURES["dino-small-8"], recipe.method.settings
+    start = method.trainable(backbone, {**settings, "stage": 1}).checkpoint() if settings.get("stage") == 2 else None  # a second stage needs the first
+    trainable = method.trainable(backbone, settings, seed=recipe.seed, start=start)
     assert next(trainable.parameters()).requires_grad
     assert trainable.method() is not None or recipe.validation is None
     assert f"likewise train recipes/{path.parent.name}/{path.name}" in path.read_text()

@@ -162,6 +162,12 @@ def test_unknown_pixels_are_no_target_and_count_in_no_dice(segmenter):
     assert len(_targets(torch.ones(4, 5))) == 1
 
 
+def test_the_sizes_of_a_segmenter_are_those_of_the_start_whatever_the_recipe_says(segmenter):
+    own = trainable(BACKBONE, {"stage": 2, "side": 112, "layers": (0, 1, 2, 3)}, start=segmenter[0].checkpoint())
+    assert own.network.segmenter.config == segmenter[0].network.segmenter.config
+    assert (own.network.matching.config.width, own.network.matching.config.proposals) == (32, 6)
+
+
 def test_which_proposal_the_few_shot_loss_is_of_is_a_setting():
     one, two = (made(best=best).episode_loss(episode(), torch.Generator().manual_seed(0)) for best in (0, 1))
     assert one["mask"] == two["mask"]
@@ -187,6 +193,8 @@ def test_what_cannot_be_trained_is_said():
     with pytest.raises(UsageError, match="no mask"):
         made().episode_loss(TrainingEpisode(episode().query, episode().support, True), torch.Generator())
     with pytest.raises(WeightsError, match="do not fit"):
+        made(2, {**made().checkpoint(), "segmenter.pixels.level_embed": torch.zeros(2, 32)})
+    with pytest.raises(WeightsError, match="no segmenter, or not all of it"):
         made(2, {"segmenter.pixels.level_embed": torch.zeros(3, 64)})
 
 

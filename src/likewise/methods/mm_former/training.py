@@ -19,12 +19,13 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError
 from likewise.methods.base import MethodSettings
-from likewise.methods.mm_former.checkpoint import SEGMENTER, matcher_of
+from likewise.methods.mm_former.checkpoint import MATCHING, SEGMENTER, matcher_of
 from likewise.methods.mm_former.matching import MatchingConfig
 from likewise.methods.mm_former.method import MmFormer, MmFormerSettings
 from likewise.methods.mm_former.model import MaskMatcher, View
 from likewise.methods.mm_former.objective import SetLoss, contrast, few_shot_dice, set_loss, soft_iou
 from likewise.methods.trainable import Trainable, TrainingEpisode
+from likewise.proposals.checkpoint import segmenter_config
 from likewise.proposals.pyramid import pyramid
 from likewise.proposals.segmenter import SegmenterConfig, resized_maps
 
@@ -37,7 +38,7 @@ class MmFormerTrainingSettings(MethodSettings):
     """How MM-Former is trained.
 
     stage: 1, the segmenter, or 2, the matching behind a segmenter that the recipe starts from. side, layers: of the features.
-    width, queries, heads, encoder_layers, encoder_hidden, decoder_layers, decoder_hidden: of a new segmenter; matching_heads,
+    width, queries, heads, encoder_layers, encoder_hidden, decoder_layers, decoder_hidden: of a new segmenter, else the start's; matching_heads,
     matching_hidden, matching_layers: of a new matching. points: at which masks are compared. best: which proposal the few-shot loss of
     the first stage is of, counted from 0 (published: 1, the second best). within, cross: the alignments of the matching, within images
     and between them. official: ignored pixels are background, the dice as published.
@@ -173,9 +174,13 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
         step = math.lcm(32, settings.heads)
         told = f"it is {settings.width}, which is no multiple of 32 and of {settings.heads} heads"
         raise UsageError(told, where="method.width", remedy=f"Take {-(-settings.width // step) * step}")
+    if start:
+        shape = segmenter_config({name.removeprefix(SEGMENTER): tensor for name, tensor in start.items() if name.startswith(SEGMENTER)})
+        settings = settings.changed(width=shape.width, queries=shape.queries)
     network = new_network(backbone.width, settings, seed)
     if start:
-        network = matcher_of({**network.state_dict(), **start}, heads=settings.heads, matching_heads=settings.matching_heads)
+        matching = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(MATCHING)}
+        network = matcher_of({**matching, **start}, heads=settings.heads, matching_heads=settings.matching_heads)
     elif settings.stage == 2:
         raise UsageError("there is no segmenter to match with", where="start", remedy="Name a checkpoint of the first stage by `start`")
     return SegmenterTraining(network, settings) if settings.stage == 1 else MatchingTraining(network, settings)

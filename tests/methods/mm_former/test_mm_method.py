@@ -13,7 +13,6 @@ from likewise.methods.mm_former.checkpoint import converted
 from likewise.weights import Card, write_checkpoint
 
 SMALL = {"backbone": "random:vit-tiny-14", "checkpoint": "random", "side": 112, "layers": (0, 1, 2, 3), "width": 32, "queries": 6}
-HEADS = {"matching_heads": 2, "heads": 8}
 
 
 @pytest.fixture(scope="module")
@@ -150,4 +149,13 @@ def test_weights_are_needed_and_a_method_without_a_backbone_says_so():
 
     with pytest.raises(UsageError, match="no backbone"):
         _ = MmFormer()._matcher
-    assert HEADS["heads"] == MmFormer().settings.heads
+
+
+def test_an_example_with_an_empty_mask_is_not_learned_from_and_alone_it_is_refused():
+    (image, mask), (other, nothing) = picture(0), picture(1)
+    nothing[:] = False
+    empty = Example(other, "1", masks={"square": nothing})
+    task = learn(Support([Example(image, "0", masks={"square": mask}), empty], classes=["square"]), "mm-former", **SMALL)
+    assert task.memory.facts["pairs"] == [0]
+    with pytest.raises(InputError, match="no example shows any class"):
+        learn(Support([empty], classes=["square"]), "mm-former", **SMALL)

@@ -1,17 +1,17 @@
 """Proposals matched without learning: the means of masks compared, in place of pixels (few-to-few; after Jiao et al. 2022, MM-Former).
 
-learn    the mean token of each class, and of the background several, as it looks several ways
-predict  class-agnostic masks of the picture (`likewise.proposals`); the mean token of each is compared with those of the classes; a pixel takes
-         the mean of what the masks that cover it say, each the more the surer it is
+learn    keys: the mean token of each class, of the background several, and of every mask of the examples that holds one class alone
+predict  class-agnostic masks of the picture (`likewise.proposals`); a mask takes the class of the key most like its mean token; a pixel takes the mean
+         of what the masks that cover it say, the smaller the more
 
-The masks come from merging regions of the picture by likeness of their features, or from a trained segmenter. What no mask covers, or only masks that
-hold something else too, is not found.
+The masks come from merging regions of the picture by likeness of their features, or from a trained segmenter. What no mask covers is background; what
+only masks cover that hold something else too is not found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from likewise.data import LabelKind, OutputKind, Support
 from likewise.functional.matching import class_means, cosine, spread_out
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.patches import answer, rows_of
+from likewise.methods.prompts import PatchLabels, patch_labels
 from likewise.proposals.merging import Merging
-from likewise.proposals.source import Proposals, Source, covered_mean, token_means
+from likewise.proposals.source import Proposals, Source, covered_mean, patch_shares, token_means
 
 _ROUNDS = 10  # of k-means; more moved no mean
 
@@ -34,18 +35,21 @@ _ROUNDS = 10  # of k-means; more moved no mean
 class ProposalsSettings(MethodSettings):
     """The settings.
 
-    masks: "regions", or the path of a checkpoint of `mm-former`, whose segmenter makes the masks; count: masks at most; superpixels: from which regions
-    begin; side: the working size; grounds: means of the background; temperature: the factor on cosines; sure: by how much more a
-    mask counts that is surer.
+    masks: "regions", or the path of a checkpoint of `mm-former` that was trained here, whose segmenter makes the masks; count: masks at most, 100 as in
+    MM-Former; side: the working size, at which patches are 14 of 448 pixels; grounds: means of the background, fewer blur it; pure: the share of one
+    class from which a mask of an example is a key, above 1 for none; keys: masks of examples that are kept at most, evenly thinned above; temperature:
+    the factor on cosines, 20 as in PANet; small: the power of a mask's area by which the smaller of several counts more. docs/methods/proposals.md says
+    what was tried and which sets chose.
     """
 
     masks: str = "regions"
     count: int = 100
-    superpixels: int = 400
     side: int = 448
     grounds: int = 8
+    pure: float = 0.9
+    keys: int = 4096
     temperature: float = 20.0
-    sure: float = 1.0
+    small: float = 0.5
 
 
 class ProposalMatching(Method):
@@ -62,22 +66,51 @@ class ProposalMatching(Method):
         return (self._spec,) if self._source.wants() == self._spec else (self._spec, self._source.wants())
 
     def learn(self, support: Support, features: Features) -> Memory:
-        """A mean of each class (N, D), and of the background (G, D)."""
-        rows = rows_of(support, features[self._spec])
+        """Keys (K, D) of length 1 and the places (K,) of their classes, the background 0."""
+        rows = rows_of(support, [self._last(item) for item in features[self._spec]])
         weighted = rows.shares * rows.weight[:, None]
-        means = class_means(rows.tokens, weighted)
-        return Memory({"classes": means[1:], "grounds": grounds(rows.tokens, weighted[:, 0], self.settings.grounds)})
+        means = class_means(rows.tokens, weighted)[1:]
+        shown = means.abs().sum(dim=1) > 0
+        behind = grounds(rows.tokens, weighted[:, 0], self.settings.grounds)
+        own, places = self._examples(support, features)
+        return Memory(
+            {
+                "keys": torch.cat([behind, means[shown], own]),
+                "places": torch.cat([torch.zeros(len(behind), dtype=torch.long), torch.nonzero(shown)[:, 0] + 1, places]),
+                "seen": torch.cat([torch.tensor([True]), shown]),
+            }
+        )
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Logits of every query on the grid of the masks."""
-        sources = features[self._source.wants()]
-        return [self._answer(item, self._source.propose(other), memory) for item, other in zip(features[self._spec], sources, strict=True)]
+        return [self._answer(item, self._source.propose(other), memory) for item, other in self._both(features)]
 
     def _answer(self, item: ImageFeatures, proposals: Proposals, memory: Memory) -> RawPrediction:
-        logits = mask_logits(token_means(item, proposals), memory.tensors, self.settings.temperature)
-        sure = self.settings.sure * (logits.topk(2, dim=1).values @ torch.tensor([1.0, -1.0]))
-        probabilities = covered_mean(proposals, logits.softmax(dim=1), sure.exp())
+        says = mask_logits(token_means(self._last(item), proposals), memory.tensors, self.settings.temperature).softmax(dim=1)
+        weight = proposals.masks.mean(dim=(1, 2)).clamp_min(1e-6) ** -self.settings.small
+        probabilities = covered_mean(proposals, says, weight)
         return answer(probabilities.clamp_min(1e-7).log().flatten(1).T, (probabilities.shape[1], probabilities.shape[2]))
+
+    def _examples(self, support: Support, features: Features) -> tuple[Tensor, Tensor]:
+        """The mean tokens (K, D) of masks of the examples that hold one class alone, and the places (K,) of the classes."""
+        pairs, labels = self._both(features), patch_labels(support, features[self._spec])
+        found = [self._pure(self._last(item), self._source.propose(other), label) for (item, other), label in zip(pairs, labels, strict=True)]
+        means, places = (torch.cat(part) for part in zip(*found, strict=True))
+        kept = spread_out(len(means), self.settings.keys)
+        return means[kept], places[kept]
+
+    def _pure(self, item: ImageFeatures, proposals: Proposals, label: PatchLabels) -> tuple[Tensor, Tensor]:
+        covers = patch_shares(proposals, item.grid)
+        shares = covers @ (label.shares * label.weight[:, None]) / covers.sum(dim=1, keepdim=True).clamp_min(1e-9)
+        best, place = shares.max(dim=1)
+        kept = best >= self.settings.pure
+        return token_means(item, proposals)[kept], place[kept]
+
+    def _both(self, features: Features) -> list[tuple[ImageFeatures, ImageFeatures]]:
+        return list(zip(features[self._spec], features[self._source.wants()], strict=True))
+
+    def _last(self, item: ImageFeatures) -> ImageFeatures:
+        return replace(item, tokens=item.tokens[-1:])
 
     @cached_property
     def _spec(self) -> FeatureSpec:
@@ -86,17 +119,22 @@ class ProposalMatching(Method):
     @cached_property
     def _source(self) -> Source:
         if self.settings.masks == "regions":
-            return Merging(count=self.settings.count, superpixels=self.settings.superpixels, side=self.settings.side)
+            return Merging(count=self.settings.count, side=self.settings.side)
         from likewise.proposals.trained import Trained
 
         return Trained.opened(Path(self.settings.masks))
 
 
 def mask_logits(means: Tensor, kept: Mapping[str, Tensor], temperature: float) -> Tensor:
-    """Logits (M, N+1) of masks with mean tokens (M, D): the scaled cosine to the most alike mean of the background, and to each class."""
-    classes = torch.where(kept["classes"].abs().sum(dim=1) > 0, temperature * cosine(means, kept["classes"]), -torch.inf)
-    ground = cosine(means, kept["grounds"]).amax(dim=1, keepdim=True) if len(kept["grounds"]) else torch.zeros(len(means), 1)
-    return torch.cat([temperature * ground, classes], dim=1)
+    """Logits (M, N+1) of masks with mean tokens (M, D): the scaled cosine to the most alike key of each class; -inf for classes without one.
+
+    A background without a key, as where everything is labelled, has the cosine 0.
+    """
+    seen = kept["seen"]
+    likest = torch.full((len(means), len(seen)), -1.0).scatter_reduce(1, kept["places"].expand(len(means), -1), cosine(means, kept["keys"]), "amax")
+    if not bool((kept["places"] == 0).any()):
+        likest[:, 0] = 0
+    return torch.where(seen, temperature * likest, -torch.inf)
 
 
 def grounds(tokens: Tensor, weight: Tensor, count: int) -> Tensor:

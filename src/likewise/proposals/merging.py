@@ -201,7 +201,7 @@ def merged(features: Floats, areas: Floats, pairs: NDArray[np.integer], power: f
 
 def thinned(masks: Masks, areas: Floats, overlap: float, count: int) -> Masks:
     """The first `count` masks (K, R) over regions with areas (R,) that have no earlier one with an IoU above `overlap`."""
-    weighted, free, kept = (masks * areas).astype(np.float32), np.ones(len(masks), bool), []
+    weighted, free, kept = (masks * areas).astype(np.float32), np.ones(len(masks), bool), list[int]()
     sums = weighted.sum(axis=1)
     while free.any() and len(kept) < count:
         one = int(free.argmax())

@@ -42,8 +42,12 @@ class Source(Protocol):
 
 def token_means(item: ImageFeatures, proposals: Proposals) -> Tensor:
     """The mean token (N, L D) of each proposal, of length 1; tokens of the layers side by side."""
-    masks = adaptive_avg_pool2d(proposals.masks[:, None], item.grid).flatten(1)
-    return normalize(masks @ item.joined(), dim=1)
+    return normalize(patch_shares(proposals, item.grid) @ item.joined(), dim=1)
+
+
+def patch_shares(proposals: Proposals, grid: tuple[int, int]) -> Tensor:
+    """How much of each patch of a grid each proposal covers, (N, P) in 0..1."""
+    return adaptive_avg_pool2d(proposals.masks[:, None], grid).flatten(1)
 
 
 def covered_mean(proposals: Proposals, values: Tensor, weight: Tensor) -> Tensor:

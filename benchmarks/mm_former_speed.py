@@ -7,8 +7,8 @@ means     the prototypes of 100 proposals in three levels: products of every cha
 support   a support image aligned with the query in three levels: all positions, and only those of its mask
 merge     100 proposals enlarged and then added, and the other way round
 decoder   masks behind each layer at full size, and at the size at which they are needed
-keys      a query aligned with a support in three levels: keys and values of the support projected each time, and kept; not done in the program,
-          for what it gives
+keys      a query aligned with a support in three levels: by the attention of torch, by ours, and with keys and values of the support kept; that is not done,
+          for what little it gives
 whole     an image and one support: the published form; ours in what an example costs once (`learn`), a query once (`view`), and each further
           class or support of it (`pair`)
 
@@ -41,7 +41,7 @@ from common import BENCH, forget_peak, peak_mb, read_json, write_json
 from likewise.backbones.resnet import ResNet, ResNetConfig
 from likewise.layers.singular import factorise
 from likewise.layers.singular import merged as multiplied
-from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, _support_mean, merged, proposal_means, support_side
+from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, _support_mean, merged, proposal_means
 from likewise.methods.mm_former.model import MaskMatcher
 from likewise.proposals.segmenter import Segmenter, SegmenterConfig
 
@@ -176,7 +176,18 @@ def keys() -> Forms:
             found.append(x)
         return torch.cat(found, dim=1)
 
-    return {"each time": plain, "kept": with_kept}
+    def by_module() -> Tensor:
+        found = []
+        for level, (side, other) in enumerate(zip(asked, shown, strict=True)):
+            block: Any = module.get_submodule(f"crossat_{level}")
+            x, place, memory, memory_place = (part.flatten(2).transpose(1, 2) for part in (side.map, side.place, other.small, other.small_place))
+            for attend, think in zip(block.transformer_cross_attention_layers, block.transformer_ffn_layers, strict=True):
+                mixed = attend.multihead_attn(x + place, memory + memory_place, memory, need_weights=False)[0]
+                x = think(attend.norm(x + mixed))
+            found.append(x)
+        return torch.cat(found, dim=1)
+
+    return {"by torch's module": by_module, "each time": plain, "kept": with_kept}
 
 
 def _query(module: Matching, level: int, asked: Side, shown: Side) -> Tensor:
@@ -202,7 +213,6 @@ def whole() -> Forms:
         "learn": lambda: module.shown(plain(image(3))[1:], label())[0].map[0, 0],
         "view": lambda: module.viewed(plain(image(2))[1:]).proposals,
         "pair": lambda: module.answered(view, [shown], (SIDE, SIDE)).foreground,
-        "a further class of a learned image": lambda: support_side(maps(2)[0], label()).map[0, 0],
     }
 
 

@@ -1,8 +1,9 @@
 """Proposals: how many true masks they hold, and what they do for labels, beside pixels on the same features.
 
-    python benchmarks/proposals.py [set ...] [--draws 2] [--shots 1] [--masks CHECKPOINT]    # a table into docs/methods/proposals.md, rows into bench/proposals
+    python benchmarks/proposals.py [set ...] [--draws 2] [--shots 1] [--masks CHECKPOINT]
 
-Labels are scored by ../shared/tools/score.py on its own draws. Recall and seconds are of the queries of the first draw, seconds without the backbone.
+Rows are added to those in bench/proposals; the table goes to docs/methods/proposals.md. Labels are scored by ../shared/tools/score.py on its own draws.
+Recall and seconds are of the queries of the first draw, seconds without the backbone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 import likewise
-from common import BENCH, DATA, DOCS, Cell, cells, classes, need_shared, picture, score, shown, truth, write_json
+from common import BENCH, DATA, DOCS, Cell, cells, classes, need_shared, picture, read_json, score, shown, truth, write_json
 from likewise.backbones import FeatureProvider
 from likewise.backbones.registry import load_backbone
 from likewise.functional.recall import overlaps, recall
@@ -159,6 +160,13 @@ def table(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def written(text: str) -> None:
+    """Put the table into the page."""
+    page = DOCS / "methods" / "proposals.md"
+    before, _, rest = page.read_text().partition(START)
+    page.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -169,7 +177,8 @@ def main() -> None:
     told = parser.parse_args()
     need_shared()
     warnings.simplefilter("ignore")
-    rows: dict[str, Any] = {}
+    kept = BENCH / "proposals" / f"{Path(told.masks).stem}.json"
+    rows: dict[str, Any] = read_json(kept) or {}
     for shots in told.shots.split(","):
         for name in told.sets:
             drawn = cells([name], [shots], told.draws)
@@ -181,11 +190,9 @@ def main() -> None:
                 row = {"draws": len(found), "recall": recalls, "seconds": seconds, "miou": {column: [one[column] for one in found] for column in COLUMNS}}
                 rows[f"{name}, {shots}"] = row
                 print(table({f"{name}, {shots}": row}).splitlines()[-1], flush=True)
-                write_json(BENCH / "proposals" / f"{Path(told.masks).stem}.json", rows)
-    if told.masks == "regions":
-        page = DOCS / "methods" / "proposals.md"
-        before, _, rest = page.read_text().partition(START)
-        page.write_text(f"{before}{START}\n{table(rows)}\n{END}{rest.partition(END)[2]}")
+                write_json(kept, rows)
+                if told.masks == "regions":
+                    written(table(rows))
 
 
 def source(masks: str) -> Source:

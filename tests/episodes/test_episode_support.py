@@ -6,7 +6,7 @@ from benchmarks_made import labelled_folder
 
 from likewise.episodes.labelled import LabelledBenchmark
 from likewise.episodes.sampling import Episode
-from likewise.episodes.support import box_around, deepest_point, support_of
+from likewise.episodes.support import support_of
 from likewise.errors import InputError
 
 BOTH = {"both": {1: (2, 3), 3: (20, 30)}}
@@ -66,17 +66,3 @@ def test_an_image_that_does_not_show_its_class_is_an_error(benchmark):
     with pytest.raises(InputError, match="does not show the class") as caught:
         support_of(Episode("c2-0", (3,), (("c1-1",),)), benchmark)
     assert caught.value.where == "c1-1"
-
-
-def test_the_box_holds_every_pixel_and_no_row_more():
-    mask = np.zeros((9, 13), bool)
-    mask[2, 4], mask[6, 11] = True, True
-    assert box_around(mask) == (4.0, 2.0, 12.0, 7.0)
-
-
-def test_the_deepest_point_lies_in_the_thick_part_and_away_from_the_rim():
-    mask = np.zeros((20, 31), bool)
-    mask[:, 2:5] = True  # long but thin
-    mask[6:15, 15:26] = True
-    assert deepest_point(mask) in {(19.5 + step, 10.5) for step in range(3)}
-    assert deepest_point(np.ones((7, 7), bool)) == (3.5, 3.5)

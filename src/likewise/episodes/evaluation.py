@@ -40,7 +40,8 @@ Told = Callable[[int, int], None]  # episodes done, of how many
 class Setting:
     """The episodes to answer; see `episodes_of` and `support_of`.
 
-    pairing: None for that of the frame, "joint" N-way, else "pairs"; prompts: who makes labels of masks. Raises UsageError for what does not fit.
+    pairing: None for that of the frame, N-way "joint" (official: "drawn"), else "pairs"; prompts: who makes labels of masks.
+    Raises UsageError for what does not fit.
     """
 
     part: Part = "test"
@@ -65,7 +66,9 @@ class Setting:
     @property
     def paired(self) -> Pairing:
         """The pairing that is asked for, else that of the frame."""
-        return self.pairing or ("joint" if self.frame == "nway" else "pairs")
+        if self.frame != "nway":
+            return self.pairing or "pairs"
+        return self.pairing or ("drawn" if self.official else "joint")
 
     def facts(self) -> dict[str, Any]:
         """All of it as plain values."""

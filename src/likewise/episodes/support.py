@@ -4,6 +4,7 @@
             else, other classes of the episode too, is background; an image drawn for two classes is there twice
     joint   each image drawn is there once, with all classes of the episode that it shows: nothing is called background that
             is not, but a class may then have more examples than shots
+    drawn   the same, but an image drawn for two classes is there twice, as in Label Anything's code
 
 Weaker labels are made of the masks: as a person would give them (`prompting`), or as Label Anything's code makes them (`prompted.simulation`), drawn
 by the seed and the episode alone. With `pairs` a tag, box or point says nothing of other classes.
@@ -27,7 +28,7 @@ from likewise.episodes.truth import objects_in, truth_of
 from likewise.errors import InputError, UsageError
 
 Labelling = Literal["mask", "box", "point", "scribble", "tag", "mix"]
-Pairing = Literal["pairs", "joint"]
+Pairing = Literal["pairs", "joint", "drawn"]
 Simulator = Literal["person", "published"]
 
 KINDS: Mapping[Labelling, frozenset[LabelKind]] = {
@@ -79,7 +80,7 @@ def support_of(episode: Episode, benchmark: Benchmark, prompting: Prompting | La
     """
     asked = Prompting(prompting) if isinstance(prompting, str) else prompting
     names = [benchmark.class_names[number] for number in episode.classes]
-    examples = _pairs(episode) if pairing == "pairs" else _joint(episode)
+    examples = _pairs(episode) if pairing == "pairs" else _joint(episode, once=pairing == "joint")
     maker = _Maker(asked, benchmark, episode, names)
     return Support([maker.example(name, places, f"{copy}/{name}") for copy, (name, places) in enumerate(examples)], dict(enumerate(names, start=1)))
 
@@ -88,9 +89,10 @@ def _pairs(episode: Episode) -> list[tuple[str, list[int]]]:
     return [(name, [place]) for place, names in enumerate(episode.supports, start=1) for name in names]
 
 
-def _joint(episode: Episode) -> list[tuple[str, list[int]]]:
+def _joint(episode: Episode, *, once: bool) -> list[tuple[str, list[int]]]:
     every = list(range(1, len(episode.classes) + 1))
-    return [(name, every) for name in dict.fromkeys(name for names in episode.supports for name in names)]
+    drawn = [name for names in episode.supports for name in names]
+    return [(name, every) for name in (dict.fromkeys(drawn) if once else drawn)]
 
 
 class _Maker:

@@ -10,6 +10,9 @@ from safetensors.torch import load_file
 from likewise.episodes.opening import open_benchmark
 from likewise.episodes.prompted.simulation import KINDS, Chance
 from likewise.errors import InputError, UsageError
+from likewise.methods.label_anything.config import HeadConfig
+from likewise.methods.label_anything.model import untrained_head
+from likewise.methods.label_anything.training import begin_alike
 from likewise.methods.trainable import PromptedTrainingBatch
 from likewise.training.joining import Rectangle, divided, joined, window
 from likewise.training.loop import BEST, LAST, LOSSES, train
@@ -168,9 +171,9 @@ def test_a_subset_for_the_batch_is_the_same_for_all_its_episodes(prompted_file):
     assert {episode.kinds for index in range(9) for episode in masks[index].episodes} == {("mask",)}
 
 
-@pytest.mark.parametrize("official", ["false", "true"])
-def test_a_tiny_batch_is_learned_by_heart_and_answered_rightly(prompted_file, official):
-    changes = [f"method.official={official}", "prompts.joined=1.0", "prompts.mirrored=0.0", "prompts.batches=[[2, 2, 1]]", "source.1.share=1e-9"]
+@pytest.mark.parametrize("how", ["method.official=false", "method.official=true", "method.begin=alike"])
+def test_a_tiny_batch_is_learned_by_heart_and_answered_rightly(prompted_file, how):
+    changes = [how, "prompts.joined=1.0", "prompts.mirrored=0.0", "prompts.batches=[[2, 2, 1]]", "source.1.share=1e-9"]
     ready = prepare(read_recipe(prompted_file, changes), torch.device("cpu"), Silent())
     batch = ready.episode(2, torch.device("cpu"))
     optimiser = torch.optim.Adam([parameter for parameter in ready.trainable.parameters() if parameter.requires_grad], 5e-3)
@@ -188,6 +191,17 @@ def test_a_tiny_batch_is_learned_by_heart_and_answered_rightly(prompted_file, of
     known = truth != UNKNOWN
     assert (logits.argmax(dim=1) == truth)[known].float().mean() > 0.85
     assert {1, 2} <= set(truth[0].unique().tolist())  # a joined query shows both
+
+
+def test_a_head_that_begins_alike_hides_what_is_outside_of_a_mask():
+    head = untrained_head(HeadConfig(encoder_width=24, width=16, side=64, patch=8, heads=2, hidden=20))
+    begin_alike(head)
+    masks = torch.zeros(1, 32, 32)
+    masks[0, 8:24, 12:28] = 1
+    maps = head.prompt_encoder.dense(masks, torch.ones(1), 8)[0].detach()
+    inside, outside = maps[:, 3:5, 4:6], maps[:, 0, 0]
+    assert float(inside.abs().max()) < 1e-4
+    assert float(outside.std()) == pytest.approx(4, rel=1e-3)
 
 
 def test_the_loss_of_a_batch_weighs_classes_by_all_its_queries(prompted_file):
@@ -242,6 +256,7 @@ def test_a_checkpoint_knows_how_it_is_used_and_labels_several_classes(prompted_f
         ("method.width=20", "multiple of 8"),
         ("method.shrink=3", "divisor of the width"),
         ("method.mixers=['class_atention']", "class_attention"),
+        ("method.begin=alik", "alike"),
         ("method.widht=16", "width"),
         ("source.0.classes=['rad']", "red"),
     ],

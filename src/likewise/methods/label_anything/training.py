@@ -18,6 +18,7 @@ from likewise.backbones.features import FeatureSpec
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError, close_match
 from likewise.functional.resize import resize_nearest
+from likewise.layers.two_way import CrossAttention
 from likewise.methods.base import MethodSettings
 from likewise.methods.label_anything.checkpoint import head_of
 from likewise.methods.label_anything.config import MIXERS, HeadConfig
@@ -28,6 +29,8 @@ from likewise.methods.label_anything.pictures import Frame
 from likewise.methods.label_anything.prompts import Prompts, prompts_from
 from likewise.methods.trainable import PromptedTrainingBatch, PromptTrainable
 
+BEGINNINGS = ("random", "alike")
+_COVER = 4.0  # of what covers up the outside of a mask, in standard deviations of a feature
 _EVERY_PAIR = 1 << 30  # at once: gradients keep all of them anyway
 
 
@@ -37,7 +40,8 @@ class LabelAnythingTrainingSettings(MethodSettings):
 
     side: of the square, a multiple of the patch; loss_side: of the square on which the loss is taken, 0 for `side`, as published.
     gamma, weighted: of the focal loss, and whether classes weigh by how rare they are. official: the published behaviour, defects
-    included, in the head and in the loss. width, hidden, heads, mixers, pool, spatial, shrink: of the head, see `HeadConfig`.
+    included, in the head and in the loss. begin: "random", published; "alike", ours, for short runs, see `begin_alike`. width, hidden,
+    heads, mixers, pool, spatial, shrink: of the head, see `HeadConfig`.
     """
 
     side: int = 480
@@ -45,6 +49,7 @@ class LabelAnythingTrainingSettings(MethodSettings):
     gamma: float = 2.0
     weighted: bool = True
     official: bool = False
+    begin: str = "random"
     width: int = 256
     hidden: int = 2048
     heads: int = 8
@@ -153,7 +158,38 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
         spatial=settings.spatial,
         shrink=settings.shrink,
     )
-    return LabelAnythingTraining(untrained_head(config, seed), settings)
+    head = untrained_head(config, seed)
+    if settings.begin == "alike":
+        begin_alike(head, seed)
+    return LabelAnythingTraining(head, settings)
+
+
+def begin_alike(head: Head, seed: int = 0) -> None:
+    """Make every attention look at what is alike, the neck keep what is where, and masks cover up what is outside of them.
+
+    Queries and keys begin as the same projection, the neck as a projection of each token by itself. In the middle of a mask its map begins
+    as nothing, outside of it as one large vector, beside which, behind a norm, a feature counts little.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in head.modules():
+        if isinstance(module, CrossAttention):
+            nn.init.orthogonal_(module.q_proj.weight, generator=generator)
+            module.k_proj.load_state_dict(module.q_proj.state_dict())
+    if head.neck is not None:
+        first, second = head.neck.get_submodule("0"), head.neck.get_submodule("2")
+        assert isinstance(first, nn.Conv2d)
+        assert isinstance(second, nn.Conv2d)
+        nn.init.orthogonal_(first.weight, generator=generator)
+        nn.init.dirac_(second.weight)
+    before, last = head.prompt_encoder.mask_downscaling[:-1], head.prompt_encoder.mask_downscaling[-1]
+    assert isinstance(last, nn.Conv2d)
+    with torch.no_grad():
+        seen = torch.cat([before(torch.full((1, 1, 4, 4), value)) for value in (0.0, 1.0)])[:, :, 0, 0]  # (outside and inside, 16)
+        outside, _ = torch.linalg.pinv(seen.T)  # 1 for what is seen outside, 0 inside
+        cover = torch.randn(head.config.width, generator=generator)
+        cover = cover - cover.mean()
+        last.weight.copy_((_COVER * cover / cover.std())[:, None, None, None] * outside[None, :, None, None])
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
 
 def _check(settings: LabelAnythingTrainingSettings, patch: int) -> None:
@@ -168,6 +204,8 @@ def _check(settings: LabelAnythingTrainingSettings, patch: int) -> None:
         raise UsageError(f"shrink is {settings.shrink}, width {settings.width}", where="method.shrink", remedy="Take a divisor of the width")
     if settings.loss_side < 0 or settings.gamma < 0 or settings.pool < 0 or settings.spatial < 0:
         raise UsageError("loss_side, gamma, pool and spatial are 0 or more", where="method", remedy="Raise the one that is below 0")
+    if settings.begin not in BEGINNINGS:
+        raise UsageError(f"there is no {settings.begin!r}", where="method.begin", remedy=close_match(settings.begin, BEGINNINGS))
     for name in settings.mixers:
         if name not in MIXERS:
             raise UsageError(f"there is no mixer {name!r}", where="method.mixers", remedy=close_match(name, MIXERS))

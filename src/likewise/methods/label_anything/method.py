@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from likewise.methods.trainable import Trainable
 
 UNTRAINED_SIDE = 448
+_CELL = 4  # pixels of the square that the network has one logit for: presence and confidence are told from these, sixteen times fewer
 _POOL = "prompt_encoder.class_encoder.pos_embedding"
 
 
@@ -160,8 +162,9 @@ class LabelAnything(Method):
             logits = self._frame.squared(low, item.size)[0].clone()
         if not self.settings.official:
             logits[~known] = -torch.inf
-        found = answer(logits.flatten(1).T, (logits.shape[1], logits.shape[2]))
-        return replace(found, gated=not self.settings.official)
+        coarse = adaptive_avg_pool2d(logits, (max(1, logits.shape[1] // _CELL), max(1, logits.shape[2] // _CELL)))
+        found = answer(coarse.flatten(1).T, (coarse.shape[1], coarse.shape[2]))
+        return replace(found, logits=torch.nan_to_num(logits, neginf=-1e4), gated=not self.settings.official)
 
     def _features(self, item: ImageFeatures) -> Tensor:
         """(D, E, E)."""

@@ -99,16 +99,21 @@ def measured() -> list[str]:
 
 
 def table(methods: Sequence[str], seeds: int) -> list[str]:
-    """A line for each set, number of shots and ways and kind of labels: mIoU and its deviation over the seeds."""
-    lines = ["| set | shots | ways | labels | " + " | ".join(f"`{name}`" for name in methods) + " |", "|---" * (4 + len(methods)) + "|"]
+    """A line for each set, number of shots and ways and kind of labels: mIoU and its deviation over the seeds, of the same episodes alone."""
+    lines = ["| set | shots | ways | labels | episodes | " + " | ".join(f"`{name}`" for name in methods) + " |", "|---" * (5 + len(methods)) + "|"]
     for cell in sorted(cells((), 1), key=lambda one: (one.set, one.shot, one.way)):
-        rows = {name: rows_of(name, cell, seeds) for name in methods}
-        if any(rows.values()):
-            shown = [_told([row["scores"]["miou"] for row in rows[name]], seeds) for name in methods]
-            lines.append(f"| {cell.set} | {cell.shot} | {cell.way} | {cell.kind} | " + " | ".join(shown) + " |")
-    counts = {name: {row["episodes"] for cell in cells((), 1) for row in rows_of(name, cell, seeds)} for name in methods}
-    told = "; ".join(f"`{name}` {'/'.join(map(str, sorted(found)))}" for name, found in counts.items())
-    return [*lines, "", f"Episodes a seed: {told}."]
+        episodes, values = alike(methods, cell, seeds)
+        if episodes:
+            shown = [_told(values[name], seeds) for name in methods]
+            lines.append(f"| {cell.set} | {cell.shot} | {cell.way} | {cell.kind} | {seeds} x {episodes} | " + " | ".join(shown) + " |")
+    return lines
+
+
+def alike(methods: Sequence[str], cell: Cell, seeds: int) -> tuple[int, dict[str, list[float]]]:
+    """How many episodes a seed the longest rows of a cell have, and by method the mIoU of its rows of as many: like is compared with like."""
+    rows = {name: rows_of(name, cell, seeds) for name in methods}
+    most = max((row["episodes"] for found in rows.values() for row in found), default=0)
+    return most, {name: [row["scores"]["miou"] for row in found if row["episodes"] == most] for name, found in rows.items()}
 
 
 def _told(values: Sequence[float], seeds: int) -> str:
@@ -124,8 +129,7 @@ def curves(methods: Sequence[str], seeds: int) -> None:
     colours = dict(zip(methods, COLOURS, strict=False))
     lines: dict[tuple[str, str], dict[str, Points]] = {}
     for cell in cells((), 1):
-        for name in methods if cell.shot == 1 else ():
-            values = [row["scores"]["miou"] for row in rows_of(name, cell, seeds)]
+        for name, values in alike(methods, cell, seeds)[1].items() if cell.shot == 1 else ():
             if values:
                 point = (cell.way, statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
                 lines.setdefault((cell.set, cell.kind), {}).setdefault(name, []).append(point)

@@ -30,24 +30,21 @@ def scores(rows: Rows, variant: str) -> list[str]:
 
 
 def shares(rows: Rows) -> list[str]:
-    """A line a method: the mean over sets and numbers of images of the share that each kind reaches of the masks' mIoU."""
-    lines = _head(["method", "cells", "masks, mIoU", *(f"{WORDS[kind]}, %" for kind in KINDS if kind != "mask")])
+    """A line a method: the mean mIoU of masks over sets and numbers of images, and of each kind as a share of that, over those that both have."""
+    lines = _head(["method", "rows", "masks, mIoU", *(f"{WORDS[kind]}, %" for kind in KINDS if kind != "mask")])
     for variant in VARIANTS:
-        found = {kind: [s for name, shots in CELLS if (s := _share(rows, variant, kind, shots, name)) is not None] for kind in KINDS}
         masks = [mean(draws) for name, shots in CELLS if (draws := rows.of(f"{variant}-mask", shots, name))]
         if masks:
-            cells = [f"{statistics.mean(found[kind]):.0f}" if found[kind] else "" for kind in KINDS if kind != "mask"]
-            lines.append(
-                _line(
-                    [
-                        f"`{variant.removesuffix('-default') if not variant.startswith('analogy') else variant}`",
-                        str(len(masks)),
-                        f"{statistics.mean(masks):.1f}",
-                        *cells,
-                    ]
-                )
-            )
+            name = variant if variant.startswith("analogy") else variant.removesuffix("-default")
+            cells = [_pooled(rows, variant, kind) for kind in KINDS if kind != "mask"]
+            lines.append(_line([f"`{name}`", str(len(masks)), f"{statistics.mean(masks):.1f}", *cells]))
     return lines
+
+
+def _pooled(rows: Rows, variant: str, kind: str) -> str:
+    found = [common_draws(rows.of(f"{variant}-{kind}", shots, name), rows.of(f"{variant}-mask", shots, name)) for name, shots in CELLS]
+    both = [(mean(own), mean(masks)) for own, masks in found if own]
+    return f"{100 * sum(own for own, _ in both) / sum(masks for _, masks in both):.0f}" if both else ""
 
 
 def goals(rows: Rows, variant: str) -> str:

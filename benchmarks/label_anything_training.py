@@ -39,7 +39,7 @@ from likewise.weights import read_checkpoint
 
 OUT = BENCH / "label_anything_training"
 RECIPE = ROOT / "recipes" / "label_anything" / "small.toml"
-SMALL = ["method.width=32", "method.heads=4", "method.hidden=64", "source.2.share=1e-9"]
+SMALL = ["method.width=32", "method.heads=4", "method.hidden=64", "source.2.share=1e-9", "validation.episodes=1"]
 VARIANTS: dict[str, list[str]] = {
     "plain": [],
     "no-spatial": ["method.spatial=0"],
@@ -49,6 +49,7 @@ VARIANTS: dict[str, list[str]] = {
     "masks-only": ["prompts.kinds=['mask']"],
     "unjoined": ["prompts.joined=0.0", "prompts.joined_support=0.0"],
     "unweighted": ["method.weighted=false"],
+    "alike": ["method.begin=alike"],
 }
 KINDS = {"mask": "mask", "box": "bbox", "point": "point"}
 WAYS = (1, 2, 4)

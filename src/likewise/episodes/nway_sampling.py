@@ -29,7 +29,7 @@ def nway_episode(images: ImageList, ways: int, shots: int, chance: random.Random
         except InputError as error:
             if tried == TRIES:
                 raise InputError(
-                    f"no {ways} classes have a query and {shots} supports each that are not those of another class ({error.what})",
+                    f"no {ways} classes have a query and {shots} supports each that are not those of another class",
                     where="episodes",
                     remedy="Ask for fewer ways or shots, or leave out classes with few images (--least)",
                 ) from error

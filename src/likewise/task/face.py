@@ -220,10 +220,10 @@ class Task:
         coarse = bool(labels.boxes or labels.points or labels.scribbles or any(labels.tags.values()))
         if example.image is None or not coarse or (labels.label_map is not None and labels.unlabelled == "background"):
             return None
-        scores = self.predict(example.image).scores
+        scores, picture = self.predict(example.image).scores, read_image(example.image)
         if by is not None:
-            scores = joined_scores(scores, by.chances(read_image(example.image), labels, self.classes.numbers), self.classes.numbers)
-        return refined_map(scores, labels, self.classes.numbers)
+            scores = joined_scores(scores, by.chances(picture, labels, self.classes.numbers), self.classes.numbers)
+        return refined_map(scores, labels, self.classes.numbers, picture)
 
     def label(self, images: str | Path, out: str | Path, **options: Any) -> Any:
         """Label a folder of images into `out`; the options and the summary are those of `likewise.labelling.label_folder`."""

@@ -10,7 +10,7 @@ from likewise.backbones import FeatureSpec, from_tensors, load_backbone
 from likewise.backbones.checkpoint import official_names
 from likewise.backbones.engines import TorchEngine, make_engine
 from likewise.backbones.position import resize_position_embedding
-from likewise.backbones.vit import VisionTransformer, VitConfig, attention_map, by_head
+from likewise.backbones.vit import VisionTransformer, VitConfig, attention_map
 from likewise.errors import UsageError, WeightsError
 
 SIZES = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
@@ -86,15 +86,6 @@ def test_the_attention_of_the_last_block_mixes_its_values_into_the_blocks_own_an
     last = network.blocks[2]
     mixed = (attention_map(q, k) @ v).transpose(1, 2).flatten(2)
     torch.testing.assert_close(last.attn.proj(mixed), last.attn(last.norm1(x)))
-
-
-def test_heads_are_consecutive_groups_of_channels():
-    tokens = torch.arange(2 * 5 * 6.0).reshape(2, 5, 6)
-    found = by_head(tokens, 3)
-    assert found.shape == (2, 3, 5, 2)
-    assert found[1, 2, 4].tolist() == tokens[1, 4, 4:6].tolist()
-    with pytest.raises(ValueError, match="4 heads"):
-        by_head(tokens, 4)
 
 
 def test_names_of_transformers_4_give_the_same_network():

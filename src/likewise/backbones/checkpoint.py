@@ -10,10 +10,10 @@ from torch import Tensor
 
 from likewise.errors import WeightsError
 
-# transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel`, `ViTMAEModel` -> official. Queries, keys and values are
+# transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel`, `ViTMAEModel`, `SamVisionModel` -> official. Queries, keys and values are
 # three tensors there and one here, so they are named qkv.0, qkv.1, qkv.2 first and joined afterwards.
 _RULES = [
-    (r"^(dinov2_with_registers|dinov2|vit|backbone|beit)\.", ""),
+    (r"^(dinov2_with_registers|dinov2|vit|backbone|beit|vision_encoder|image_encoder)\.", ""),
     (r"^embeddings\.cls_token$", "cls_token"),
     (r"^embeddings\.mask_token$", "mask_token"),
     (r"^embeddings\.register_tokens$", "register_tokens"),
@@ -40,9 +40,15 @@ _RULES = [
     (r"\.intermediate\.dense\.", ".mlp.fc1."),
     (r"(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
     (r"^layernorm\.", "norm."),
+    (r"\.layer_norm([12])\.", r".norm\1."),  # Segment Anything at the hub
+    (r"^patch_embed\.projection\.", "patch_embed.proj."),
+    (r"\.mlp\.lin([12])\.", r".mlp.fc\1."),  # and as released
 ]
-# trained with the backbone, no part of its features: mask tokens, poolers, classifiers, the decoder of MAE
-_UNUSED = re.compile(r"^(mask_token$|pooler\.|head\.|classifier\.|decoder|pre_logits\.|lm_head\.|fc_norm\.)|relative_position_index$")
+# trained with the backbone, no part of its features: mask tokens, poolers, classifiers, the decoder of MAE, what SAM has behind its encoder
+_UNUSED = re.compile(
+    r"^(mask_token$|pooler\.|head\.|classifier\.|decoder|pre_logits\.|lm_head\.|fc_norm\.|neck\.|prompt_encoder\.|mask_decoder\.|shared_image_embedding\.)"
+    r"|relative_position_index$"
+)
 _SHARED = "relative_position_bias_table"  # of BEiT's self-supervised weights: one table for all blocks
 
 
@@ -57,7 +63,7 @@ def official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for pattern, replacement in _RULES:
             name = re.sub(pattern, replacement, name)
         if not _UNUSED.search(name):
-            renamed[name] = tensor
+            renamed[name] = tensor.flatten(1, 2) if name == "pos_embed" and tensor.ndim == 4 else tensor  # of a grid, without a class token
     return _as_beit(_joined(renamed))
 
 

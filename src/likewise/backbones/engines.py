@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from likewise.backbones.features import FeatureSpec
 from likewise.backbones.registry import Backbone
@@ -38,20 +39,22 @@ class Engine(Protocol):
 
 
 class FeatureGraph(nn.Module):
-    """The network with its normalisation in front and the chosen layers stacked behind."""
+    """The network with its normalisation in front, perhaps zeros around the image behind that, and the chosen layers stacked behind."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, network: VisionTransformer, spec: FeatureSpec) -> None:
         super().__init__()
-        self.network, self.layers, self.qk = network, spec.layers, spec.qk
+        self.network, self.layers, self.qk, self.square = network, spec.layers, spec.qk, padded_side(spec)
         self.register_buffer("mean", torch.tensor(network.config.mean))
         self.register_buffer("std", torch.tensor(network.config.std))
 
     def forward(self, images: Tensor, position: Tensor) -> tuple[Tensor, ...]:
         """Images (B, H, W, 3) uint8, position of their grid (see `VisionTransformer.position`) -> layers (B, L, T, D)[, q, k]."""
         normalised = ((images.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
+        if self.square:
+            normalised = pad(normalised, (0, self.square - normalised.shape[3], 0, self.square - normalised.shape[2]))
         outputs = self.network(normalised.to(position.dtype), self.layers, position, facets=("q", "k") if self.qk else ())
         count = len(self.layers) or self.network.config.depth
         return (torch.stack(outputs[:count], dim=1), *outputs[count:])
@@ -71,7 +74,7 @@ class TorchEngine:
             network.load_state_dict(backbone.network.state_dict())
             network = network.to(device, self.dtype).eval().requires_grad_(False)
         self.graph = FeatureGraph(network, spec).to(device)
-        self._position = _Positions(backbone)
+        self._position = _Positions(backbone, padded_side(spec))
 
     def run(self, images: NDArray[np.uint8]) -> list[Tensor]:
         """See `Engine`."""
@@ -94,7 +97,7 @@ class OpenVinoEngine:
         self._core = openvino.Core()
         self._model = _converted(backbone, spec, cache, self._core)
         self._compiled: dict[tuple[int, ...], Any] = {}
-        self._position = _Positions(backbone)
+        self._position = _Positions(backbone, padded_side(spec))
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": available_cores(),
@@ -120,18 +123,24 @@ class OpenVinoEngine:
 
 
 class _Positions:
-    """Position embeddings by grid, resized once each."""
+    """Position embeddings by grid, resized once each; square: the side to which images are filled up, 0: not."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._network = backbone.network
+    def __init__(self, backbone: Backbone, square: int) -> None:
+        self._network, self._square = backbone.network, square
         self._known: dict[tuple[int, int], Tensor] = {}
 
     def __call__(self, images: NDArray[np.uint8]) -> Tensor:
         patch = self._network.config.patch
-        grid = (images.shape[1] // patch, images.shape[2] // patch)
+        height, width = (self._square, self._square) if self._square else images.shape[1:3]
+        grid = (height // patch, width // patch)
         if grid not in self._known:
             self._known[grid] = self._network.position(grid).detach().clone().contiguous()
         return self._known[grid]
+
+
+def padded_side(spec: FeatureSpec) -> int:
+    """The side of the square to which images are filled up, 0 where they are not."""
+    return spec.side if spec.pad else 0
 
 
 def available_cores() -> int:
@@ -192,7 +201,7 @@ def _converted(backbone: Backbone, spec: FeatureSpec, cache: Path | None, core: 
     """The OpenVINO graph with dynamic shapes, read from `cache` or converted (some seconds) and kept there."""
     import openvino
 
-    key = hashlib.sha256(repr((openvino.__version__, backbone.sha256, spec.layers, spec.qk)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((openvino.__version__, backbone.sha256, spec.layers, spec.qk, *([spec.side] if spec.pad else []))).encode()).hexdigest()[:24]
     if cache is None:
         return _convert(backbone, spec)
     cache.mkdir(parents=True, exist_ok=True)
@@ -212,7 +221,8 @@ def _convert(backbone: Backbone, spec: FeatureSpec) -> Any:
 
     patch = backbone.config.patch
     grid = (3, 4)
-    example = (torch.zeros(1, grid[0] * patch, grid[1] * patch, 3, dtype=torch.uint8), backbone.network.position(grid).detach())
+    whole = (padded_side(spec) // patch,) * 2 if spec.pad else grid
+    example = (torch.zeros(1, grid[0] * patch, grid[1] * patch, 3, dtype=torch.uint8), backbone.network.position(whole).detach())
     graph = FeatureGraph(backbone.network, spec).eval()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns of shapes that are meant to be fixed

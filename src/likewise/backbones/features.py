@@ -14,7 +14,8 @@ class FeatureSpec:
 
     layers: outputs of these blocks, counted from 0 or from the end (-1), each passed through the final norm; () for all;
     side: the working size, as the side of a square of the same area; squash: make every image exactly `side` square,
-    by PIL's bilinear filter, as some published methods do; qk: also queries and keys of the last block; step: grids are multiples of it;
+    by PIL's bilinear filter, as some published methods do; pad: make the longer side `side` instead, by the same filter, and fill
+    the square with zeros behind the normalisation; qk: also queries and keys of the last block; step: grids are multiples of it;
     pixels: also the picture itself, its longer side at most this many pixels (under 256 enlarged to that), 0: not;
     copy: 0 for the picture as it is, k > 0 for the k-th altered copy (`backbones.alter`), for learning only;
     tile: the largest side of a square of the same area that goes through the network at once, 0: no limit; a larger
@@ -27,6 +28,7 @@ class FeatureSpec:
     layers: tuple[int, ...] = (-1,)
     side: int = 448
     squash: bool = False
+    pad: bool = False
     qk: bool = False
     step: int = 2
     pixels: int = 0

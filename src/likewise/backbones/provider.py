@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise.backbones.alter import alteration, altered, placed_back, toned
-from likewise.backbones.engines import Engine, instruction_set, make_engine
+from likewise.backbones.engines import Engine, instruction_set, make_engine, padded_side
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
 from likewise.backbones.registry import Backbone, load_backbone
 from likewise.backbones.tiles import Tiling, plan_tiles
-from likewise.data.geometry import fitted_size, resize_image, short_side, squash_image, working_grid
+from likewise.data.geometry import by_longer_side, fitted_size, resize_image, short_side, squash_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
 from likewise.files import replacing
 
@@ -62,7 +62,7 @@ class FeatureProvider:
         self.backbone = backbone
         self.device = device or torch.device("cpu")
         self._wish, self._precision, self._cache = engine, precision, cache
-        self._engines: dict[tuple[tuple[int, ...], bool], Engine] = {}
+        self._engines: dict[tuple[tuple[int, ...], bool, int], Engine] = {}
         self._others: dict[str, FeatureProvider] = {}
         kept = os.environ.get("LIKEWISE_FEATURES")
         self._features = features or (Path(kept) if kept else None)
@@ -88,6 +88,8 @@ class FeatureProvider:
         if spec.backbone is None:
             return (spec.side, spec.side) if spec.squash else short_side(size, spec.side, spec.short)
         patch = self.serving(spec).backbone.config.patch
+        if spec.pad:
+            return by_longer_side(size, spec.side)
         if spec.squash:
             cells = max(1, spec.side // patch)
             return cells * patch, cells * patch
@@ -103,14 +105,14 @@ class FeatureProvider:
         enough = (max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)) if shapes else None
         digest = image_digest(source)  # first: of an array it makes a copy, which is gone before the next is made
         pixels = read_image(source, at_least=enough, max_pixels=max_pixels)
-        plain = {*(shape for spec, shape in views.items() if not spec.squash), *pictures.values()}
+        plain = {*(shape for spec, shape in views.items() if not by_pil(spec)), *pictures.values()}
         resized = {shape: resize_image(pixels, shape) for shape in plain}
-        squashed = {shape: squash_image(pixels, shape) for spec, shape in views.items() if spec.squash}
+        squashed = {shape: squash_image(pixels, shape) for spec, shape in views.items() if by_pil(spec)}
         return Prepared(
             source,
             digest,
             size,
-            {spec: altered((squashed if spec.squash else resized)[shape], spec.copy) for spec, shape in views.items()},
+            {spec: altered((squashed if by_pil(spec) else resized)[shape], spec.copy) for spec, shape in views.items()},
             {spec: toned(resized[shape], spec.copy) for spec, shape in pictures.items()},
         )
 
@@ -137,7 +139,7 @@ class FeatureProvider:
 
     def engine(self, spec: FeatureSpec) -> Engine:
         """The engine that serves a wish; made once for each choice of layers."""
-        key = (spec.layers, spec.qk)
+        key = (spec.layers, spec.qk, padded_side(spec))
         if key not in self._engines:
             self._engines[key] = make_engine(self.backbone, spec, engine=self._wish, device=self.device, precision=self._precision, cache=self._cache)
         return self._engines[key]
@@ -176,7 +178,7 @@ class FeatureProvider:
         return ImageFeatures(patches[0], answers[0][:, :prefix].clone(), grid, image.size, q, k, _pixels(image, spec), first)
 
     def _grid(self, image: Prepared, spec: FeatureSpec) -> tuple[int, int]:
-        height, width, _ = image.views[spec].shape
+        height, width = (spec.side, spec.side) if spec.pad else image.views[spec].shape[:2]
         return height // self.backbone.config.patch, width // self.backbone.config.patch
 
     def _path(self, image: Prepared, spec: FeatureSpec) -> Path | None:
@@ -185,7 +187,7 @@ class FeatureProvider:
         engine = self.engine(spec)
         view = image.views[spec].shape
         tiling = self.tiling((view[0], view[1]), spec)
-        changes = (tiling, alteration(spec.copy) if spec.copy else None, "squash" if spec.squash else None)
+        changes = (tiling, alteration(spec.copy) if spec.copy else None, "squash" if spec.squash else None, ("pad", spec.side) if spec.pad else None)
         special = [item for item in changes if item is not None]  # most views are neither cut, altered nor squashed
         key = repr((image.digest, view, self.backbone.sha256, engine.name, engine.precision, spec.layers, spec.qk, *special))
         name = hashlib.sha256(key.encode()).hexdigest()
@@ -214,6 +216,11 @@ class FeatureProvider:
         tensors |= {name: tensor for name in ("q", "k", "prefix_qk") if (tensor := getattr(features, name)) is not None}
         with replacing(path) as draft:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
+
+
+def by_pil(spec: FeatureSpec) -> bool:
+    """Whether a wish asks for PIL's bilinear filter, as published methods that see squares do."""
+    return spec.squash or spec.pad
 
 
 def _bare(image: Prepared, spec: FeatureSpec) -> ImageFeatures:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # architecture (as the weights registry names it) -> shape. DINOv2: Oquab et al. 2023, table 17; DINO: Caron et al. 2021;
 # vit: class-supervised, Touvron et al. 2021; mae: He et al. 2022, the encoder alone, every patch seen; beit: Bao et al. 2022,
-# its self-supervised weights, which have no norm behind the last block and were trained on pixels from -1 to 1.
+# its self-supervised weights, which have no norm behind the last block and were trained on pixels from -1 to 1; sam: Kirillov
+# et al. 2023, the image encoder without its neck.
 ARCHITECTURES: dict[str, VitConfig] = {
     "dinov2-reg-small": VitConfig(width=384, depth=12, heads=6, patch=14, grid=37, registers=4),
     "dinov2-reg-base": VitConfig(width=768, depth=12, heads=12, patch=14, grid=37, registers=4),
@@ -35,6 +36,19 @@ ARCHITECTURES: dict[str, VitConfig] = {
     "vit-base-16": VitConfig(width=768, depth=12, heads=12, patch=16, grid=14, layer_scale=False, position_rule="size"),
     "mae-base-16": VitConfig(width=768, depth=12, heads=12, patch=16, grid=14, layer_scale=False, position_rule="size"),
     "beit-base": VitConfig(width=768, depth=12, heads=12, patch=16, grid=14, relative=True, final_norm=False, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    "sam-base": VitConfig(
+        width=768,
+        depth=12,
+        heads=12,
+        patch=16,
+        grid=64,
+        layer_scale=False,
+        position_rule="size",
+        final_norm=False,
+        class_token=False,
+        window=14,
+        whole=(2, 5, 8, 11),
+    ),
 }
 RANDOM: dict[str, VitConfig] = {
     "vit-small-14": ARCHITECTURES["dinov2-reg-small"],
@@ -42,6 +56,9 @@ RANDOM: dict[str, VitConfig] = {
     "vit-tiny-14": VitConfig(width=48, depth=4, heads=3, patch=14, grid=9, registers=2),
     "vit-tiny-8": VitConfig(width=36, depth=3, heads=3, patch=8, grid=8, layer_scale=False, position_rule="factor"),
     "beit-tiny-8": VitConfig(width=36, depth=4, heads=3, patch=8, grid=8, relative=True, final_norm=False, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    "sam-tiny-8": VitConfig(
+        width=36, depth=3, heads=3, patch=8, grid=8, layer_scale=False, position_rule="size", final_norm=False, class_token=False, window=3, whole=(1,)
+    ),
 }
 
 

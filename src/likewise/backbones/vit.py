@@ -1,11 +1,14 @@
-"""The vision transformer of DINO, DINOv2 (with and without registers), MAE, BEiT and class-supervised training, with the official names of its tensors.
+"""The vision transformer of DINO, DINOv2 (with and without registers), MAE, BEiT, Segment Anything and class-supervised training.
+
+Tensors have their official names.
 
 Sources: Dosovitskiy et al. 2021 (ViT), Touvron et al. 2021 (DeiT), Caron et al. 2021 (DINO), He et al. 2022 (MAE),
-Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers), Bao et al. 2022 (BEiT).
+Oquab et al. 2023 (DINOv2), Darcet et al. 2024 (registers), Bao et al. 2022 (BEiT), Kirillov et al. 2023 (SAM).
 
 BEiT differs in four things: positions are relative, a bias of the attention looked up in a table of each block; there is
 no final norm; keys have no bias (here it is zero: the same number added to all keys of a query changes nothing); its
-factors on the residual branches are called gamma_1 and gamma_2 (here `ls1.gamma`, `ls2.gamma`).
+factors on the residual branches are called gamma_1 and gamma_2 (here `ls1.gamma`, `ls2.gamma`). SAM has no class token and
+no final norm, and most of its blocks attend within windows (`windows.py`).
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
+from likewise.backbones.attention import Attention
 from likewise.backbones.biases import OWN, BiasSets, BlockBiases, normed, of_block, projected
 from likewise.backbones.position import PositionRule, relative_count, relative_index, resize_position_embedding, resize_relative_table
+from likewise.backbones.windows import WindowAttention
 
 Facet = Literal["q", "k", "v"]
 FACETS: tuple[Facet, ...] = ("q", "k", "v")
@@ -34,6 +38,8 @@ class VitConfig:
     grid: the (square) grid of its stored position embeddings; registers: register tokens behind the class token;
     layer_scale: learned factors on the residual branches; position_rule: how positions are resized;
     channels: of its images; relative: BEiT's positions; final_norm: whether its weights have a norm behind the last block;
+    class_token: whether there is one; window: SAM's attention, within windows of so many patches a side but in the blocks of
+    `whole`, 0: attention of all networks before it;
     mean, std: of the pixels (0..1) that it was trained on, which engines bring to 0 and 1.
     """
 
@@ -50,13 +56,16 @@ class VitConfig:
     channels: int = 3
     relative: bool = False
     final_norm: bool = True
+    class_token: bool = True
+    window: int = 0
+    whole: tuple[int, ...] = ()
     mean: Colour = IMAGENET_MEAN
     std: Colour = IMAGENET_STD
 
     @property
     def prefix(self) -> int:
         """Tokens before the patch tokens: class and registers."""
-        return 1 + self.registers
+        return int(self.class_token) + self.registers
 
 
 class LayerScale(nn.Module):
@@ -69,30 +78,6 @@ class LayerScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
         return x * self.gamma
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention with one matrix for queries, keys and values; places: of a table of relative positions, 0: none."""
-
-    def __init__(self, width: int, heads: int, places: int = 0) -> None:
-        super().__init__()
-        self.heads = heads
-        if places:
-            self.relative_position_bias_table = nn.Parameter(torch.zeros(places, heads))
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values (B, A, T, D/A) of tokens (B, T, D)."""
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        return q, k, v
-
-    def forward(self, x: Tensor, relative: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        """(B, T, D) -> (B, T, D); relative (A, T, T) is added to the products, bias (B, D) stands for that of the projection."""
-        q, k, v = self.split(x)
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=None if relative is None else relative[None])  # of four axes: the fused kernel
-        return projected(self.proj, mixed.transpose(1, 2).reshape(x.shape), bias)
 
 
 class Mlp(nn.Module):
@@ -109,20 +94,25 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """A transformer block, norms first."""
+    """A transformer block, norms first; index: its place among all."""
 
-    def __init__(self, config: VitConfig) -> None:
+    def __init__(self, config: VitConfig, index: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.attn: Attention = Attention(config.width, config.heads, relative_count(config.grid) if config.relative else 0)
+        if config.window:
+            self.attn: Attention = WindowAttention(config.width, config.heads, 0 if index in config.whole else config.window, config.grid)
+        else:
+            self.attn = Attention(config.width, config.heads, relative_count(config.grid) if config.relative else 0)
         self.ls1 = LayerScale(config.width) if config.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
         self.mlp = Mlp(config.width, config.mlp_ratio * config.width)
         self.ls2 = LayerScale(config.width) if config.layer_scale else nn.Identity()
 
-    def forward(self, x: Tensor, relative: Tensor | None = None, biases: BlockBiases = OWN, kept: Tensor | None = None) -> Tensor:
-        """(B, T, D) -> (B, T, D); relative (A, T, T); biases: of each sample, in place of the block's; kept: see `VisionTransformer`."""
-        first = self.ls1(self.attn(normed(self.norm1, x, biases.norm1), relative, biases.proj))
+    def forward(
+        self, x: Tensor, relative: Tensor | None = None, biases: BlockBiases = OWN, kept: Tensor | None = None, grid: tuple[int, int] | None = None
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D); relative (A, T, T); biases: of each sample, in place of the block's; kept: see `VisionTransformer`; grid: of patches."""
+        first = self.ls1(self.attn(normed(self.norm1, x, biases.norm1), relative, biases.proj, grid))
         x = x + (first if kept is None else first * kept[0, :, None, None])
         second = self.ls2(self.mlp(normed(self.norm2, x, biases.norm2), biases.fc1, biases.fc2))
         return x + (second if kept is None else second * kept[1, :, None, None])
@@ -146,29 +136,32 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: VitConfig) -> None:
         super().__init__()
         self.config = config
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        if config.class_token:
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         if not config.relative:
-            self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, config.width))
+            self.pos_embed = nn.Parameter(torch.zeros(1, int(config.class_token) + config.grid**2, config.width))
         if config.registers:
             self.register_tokens = nn.Parameter(torch.zeros(1, config.registers, config.width))
         self.patch_embed = PatchEmbed(config)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(Block(config, index) for index in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps) if config.final_norm else nn.Identity()
 
     def position(self, grid: tuple[int, int]) -> Tensor:
-        """What `forward` needs to know of a grid of patches: position embeddings (1, 1 + h*w, D), or relative ones (L, A, T, T)."""
+        """What `forward` needs to know of a grid of patches: position embeddings (1, 1 + h*w, D), h*w without a class token, or relative ones (L, A, T, T)."""
         stored = (self.config.grid, self.config.grid)
         if self.config.relative:
             index = relative_index(grid).to(self.cls_token.device)
             tables = (resize_relative_table(cast(Block, block).attn.relative_position_bias_table, stored, grid) for block in self.blocks)
             return torch.stack([table[index].permute(2, 0, 1) for table in tables])
-        return resize_position_embedding(self.pos_embed, stored, grid, self.config.position_rule)
+        return resize_position_embedding(self.pos_embed, stored, grid, self.config.position_rule, int(self.config.class_token))
 
     def embed(self, images: Tensor, position: Tensor) -> Tensor:
         """Tokens before the first block: class, registers, patches. (B, C, H, W) -> (B, T, D)."""
         batch = images.shape[0]
         if self.config.relative:
             return torch.cat([self.cls_token.expand(batch, -1, -1), self.patch_embed(images)], dim=1)
+        if not self.config.class_token:
+            return self.patch_embed(images) + position
         class_token = (self.cls_token + position[:, :1]).expand(batch, -1, -1)
         patches = self.patch_embed(images) + position[:, 1:]
         if self.config.registers:
@@ -194,9 +187,8 @@ class VisionTransformer(nn.Module):
         facets: behind them queries, keys or values (B, A, T, D/A) of the last block, not scaled; the block's attention
         is `attention_map` of the first two.
         """
-        if position is None:
-            patch = self.config.patch
-            position = self.position((images.shape[2] // patch, images.shape[3] // patch))
+        grid = (images.shape[2] // self.config.patch, images.shape[3] // self.config.patch)
+        position = self.position(grid) if position is None else position
         wanted = [layer % self.config.depth for layer in layers] or list(range(self.config.depth))
         x, outputs, taps = self.embed(images, position), {}, []
         last = self.config.depth - 1 if facets else max(wanted)
@@ -205,7 +197,7 @@ class VisionTransformer(nn.Module):
             if facets and index == self.config.depth - 1:
                 split = block.attn.split(normed(block.norm1, x, own.norm1))
                 taps = [split[FACETS.index(facet)] for facet in facets]
-            x = block(x, position[index] if self.config.relative else None, own, None if kept is None else kept[index])
+            x = block(x, position[index] if self.config.relative else None, own, None if kept is None else kept[index], grid)
             if index in wanted:
                 outputs[index] = self.norm(x) if final_norm else x
         return [outputs[index] for index in wanted] + taps
@@ -214,13 +206,3 @@ class VisionTransformer(nn.Module):
 def attention_map(q: Tensor, k: Tensor) -> Tensor:
     """How much each token attends to each: queries and keys (B, A, T, D/A) of a block -> (B, A, T, T), rows summing to 1."""
     return torch.softmax(q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, dim=-1)
-
-
-def by_head(tokens: Tensor, heads: int) -> Tensor:
-    """Tokens (..., T, D) cut into the groups of channels that heads have: (..., A, T, D/A), the first head from the first channels.
-
-    Raises ValueError where the heads do not divide the width.
-    """
-    if tokens.shape[-1] % heads:
-        raise ValueError(f"{heads} heads do not divide a width of {tokens.shape[-1]}")
-    return tokens.reshape(*tokens.shape[:-1], heads, -1).transpose(-3, -2)

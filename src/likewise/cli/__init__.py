@@ -21,6 +21,7 @@ from likewise.cli.inspect import inspect
 from likewise.cli.label import label
 from likewise.cli.learn import learn
 from likewise.cli.methods import methods
+from likewise.cli.refine import refine
 from likewise.cli.train import train
 from likewise.cli.verify import verify
 from likewise.cli.weights import weights_app
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.command("label")(label)
 app.command("learn")(learn)
+app.command("refine")(refine)
 app.command("inspect")(inspect)
 app.add_typer(weights_app, name="weights")
 app.command("methods")(methods)

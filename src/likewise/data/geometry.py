@@ -48,6 +48,16 @@ def fitted_size(size: tuple[int, int], longest: int, *, shortest: int = 256) -> 
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
+def by_longer_side(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The (height, width) of a picture of `size` (H, W) whose longer side becomes `side` pixels, a half rounded up, as Segment Anything does.
+
+    >>> by_longer_side((60, 100), 64), by_longer_side((1, 9000), 64)
+    ((38, 64), (1, 64))
+    """
+    scale = side / max(size)
+    return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
+
+
 def short_side(size: tuple[int, int], side: int, nearly: float = 1.0, *, largest_ratio: float = 8.0) -> tuple[int, int]:
     """The (height, width) of a picture of `size` (H, W) whose shorter side becomes `side` pixels, its shape kept.
 

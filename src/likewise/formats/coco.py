@@ -12,11 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 from pydantic import BaseModel, ConfigDict
 
 from likewise.data import ClassTable, Example
@@ -27,7 +25,7 @@ from likewise.formats.dataset import Dataset, without_ending
 from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import inside, problems_error, read_json, validate
 from likewise.formats.maps import check_pixels
-from likewise.formats.rle import decode_mask
+from likewise.formats.rle import decode_mask, polygon_mask
 
 NAME = "coco"
 _USUAL = ("instances.json", "annotations.json", "_annotations.coco.json", "annotations/instances.json", "annotations/instances_default.json")
@@ -277,6 +275,5 @@ def _mask(shape: list[list[float]] | RunLengths, size: tuple[int, int], where: s
             return decode_mask(shape.counts, size)
         except ValueError as error:
             raise InputError(str(error), where=where, remedy="Export the annotation again") from error
-    packed: Any = coco_mask.merge(coco_mask.frPyObjects(shape, *size))
-    mask = decode_mask(packed["counts"].decode("ascii"), size)  # pycocotools' own decoder warns with NumPy 2
+    mask = polygon_mask(shape, size)
     return mask if mask.any() else fill_polygons(size, [np.reshape(ring, (-1, 2)) for ring in shape])

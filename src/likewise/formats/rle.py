@@ -32,6 +32,12 @@ def decode_mask(counts: str | Sequence[int], size: tuple[int, int]) -> NDArray[n
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
 
 
+def polygon_mask(rings: Sequence[Sequence[float]], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask (H, W) of polygons [x0, y0, x1, y1, ...] as pycocotools draws it; a polygon too thin to hold a pixel has none."""
+    packed: Any = coco_mask.merge(coco_mask.frPyObjects(rings, *size))
+    return decode_mask(packed["counts"].decode("ascii"), size)  # pycocotools' own decoder warns with NumPy 2
+
+
 def _unpacked(text: str) -> list[int]:
     """The run lengths in COCO's string: 5 bits a character from 48 on, bit 6 for "goes on"; from the third on differences to the last but one.
 

@@ -22,3 +22,9 @@ def resize_nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """
     flat = maps.reshape(1, -1, *maps.shape[-2:])
     return interpolate(flat.float(), size=size, mode="nearest").to(maps.dtype).reshape(*maps.shape[:-2], *size)
+
+
+def resize_grid(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (..., h, w) at (..., H, W), bilinear between the centres of cells."""
+    flat = maps.reshape(1, -1, *maps.shape[-2:])
+    return interpolate(flat, size=size, mode="bilinear", align_corners=False).reshape(*maps.shape[:-2], *size)

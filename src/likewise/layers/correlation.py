@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
+from likewise.functional.heads import by_head
 from likewise.functional.resize import resize_corners
 
 
 def unit_query(patches: Tensor, heads: int) -> Tensor:
     """Patch tokens by head, each of length 1: (X, L, Q, D) -> (X, L, A, Q, d)."""
-    return normalize(_by_head(patches, heads), dim=-1)
+    return normalize(by_head(patches, heads), dim=-1)
 
 
 def unit_support(class_token: Tensor, patches: Tensor, grid: tuple[int, int], side: int, heads: int) -> Tensor:
@@ -30,7 +31,7 @@ def unit_support(class_token: Tensor, patches: Tensor, grid: tuple[int, int], si
         raise ValueError(f"{patches.shape[-2]} patches are no grid of {grid[0]}x{grid[1]}")
     maps = patches.transpose(-1, -2).reshape(*patches.shape[:-2], -1, *grid)
     small = resize_corners(maps, (side, side)).flatten(-2).transpose(-1, -2)
-    return normalize(_by_head(torch.cat([class_token[..., None, :], small], dim=-2), heads), dim=-1)
+    return normalize(by_head(torch.cat([class_token[..., None, :], small], dim=-2), heads), dim=-1)
 
 
 def correlation(query: Tensor, support: Tensor) -> Tensor:
@@ -70,8 +71,3 @@ def hidden_tokens(masks: Tensor, side: int) -> Tensor:
     over a token's cell, so a small object may be missed; trained weights know it so.
     """
     return (resize_corners(masks.float(), (side, side)) == 0).flatten(1)
-
-
-def _by_head(tokens: Tensor, heads: int) -> Tensor:
-    """(..., T, D) -> (..., A, T, d), consecutive channels a head."""
-    return tokens.reshape(*tokens.shape[:-1], heads, -1).transpose(-3, -2)

@@ -153,15 +153,18 @@ class Method(ABC):
         return self
 
     @classmethod
-    def converted(cls, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of a published checkpoint under the names that `equipped` reads; WeightsError where they are of another method."""
-        del official
+    def converted(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
+        """The tensors of a published checkpoint under the names that `equipped` reads; WeightsError where they are of another method.
+
+        config: what a `config.json` beside the file says, None where there is none.
+        """
+        del official, config
         raise UsageError(f"the method {cls.name!r} has no published checkpoints", where="convert", remedy="Name the method that the file belongs to")
 
     @classmethod
-    def published(cls, official: Mapping[str, Tensor]) -> tuple[dict[str, Any], str]:
-        """The settings that a published checkpoint must be used with, and the name of its backbone, "" where it does not tell."""
-        del official
+    def published(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+        """The settings that a published checkpoint must be used with, and the name of its backbone, "" where it does not tell; see `converted`."""
+        del official, config
         return {}, ""
 
     @classmethod

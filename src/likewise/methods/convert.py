@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -30,10 +32,25 @@ def convert_checkpoint(method: str, source: Path, out: Path, *, base: Path | Non
     if base is not None:
         official = onto(read_lightning(base), official, str(source))
         origin |= {"base": base.name, "base_sha256": sha256_of(base)}
-    tensors = kind.converted(official)
-    settings, backbone = kind.published(official)
+    config = _config(source)
+    tensors = kind.converted(official, config)
+    settings, backbone = kind.published(official, config)
     write_checkpoint(tensors, out, Card(method, settings, {"name": backbone} if backbone else {}, origin=origin))
     return len(tensors)
+
+
+def _config(source: Path) -> dict[str, Any] | None:
+    """What `config.json` beside a file says; None where there is none. WeightsError for one that cannot be read."""
+    path = source.parent / "config.json"
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise WeightsError(f"it cannot be read: {error}", where=str(path), remedy="Fetch it again") from error
+    if not isinstance(found, dict):
+        raise WeightsError("it holds no object", where=str(path), remedy="Fetch it again")
+    return found
 
 
 def onto(base: Mapping[str, Tensor], tuned: Mapping[str, Tensor], where: str = "checkpoint") -> dict[str, Tensor]:

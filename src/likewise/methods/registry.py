@@ -48,6 +48,12 @@ TABLE = (
         "dense values and classes by matching tokens of images and labels at four levels, biases tuned on request; needs a checkpoint",
         "Kim et al. 2023 (VTM)",
     ),
+    Listed(
+        "label-anything",
+        "likewise.methods.label_anything:LabelAnything",
+        "several classes at once from masks, boxes and points by a trained network; needs a checkpoint",
+        "De Marinis et al. 2024 (Label Anything)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

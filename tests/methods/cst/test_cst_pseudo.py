@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from likewise.functional.walks import LARGEST, two_groups
 from likewise.methods.cst.enhancer import enhancer_loss, new_enhancer
-from likewise.methods.cst.pseudo import LARGEST, head_cosines, pseudo_masks, two_groups, walk_mask, walk_values
+from likewise.methods.cst.pseudo import head_cosines, pseudo_masks, walk_mask, walk_values
 
 
 def test_cosines_are_taken_head_by_head():

@@ -97,15 +97,17 @@ class Cst(Method):
         return type(self)(self.settings, checkpoint)
 
     @classmethod
-    def converted(cls, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def converted(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
         """The learner's tensors of a Lightning checkpoint; those of the backbone, which is frozen, are left out."""
+        del config
         found = learner_tensors(official)
         learner_of(found)
         return found
 
     @classmethod
-    def published(cls, official: Mapping[str, Tensor]) -> tuple[dict[str, Any], str]:
+    def published(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
         """The published settings, in full; the backbone is known by its patches, where its tensors lie beside the learner's."""
+        del config
         names = ("side", "support", "pseudo", "threshold", "many_heads", "square", "kernels")
         patches = official.get("backbone.patch_embed.proj.weight")
         return {name: getattr(CstSettings(), name) for name in names}, "dino-small-8" if patches is not None and patches.shape == (384, 3, 8, 8) else ""

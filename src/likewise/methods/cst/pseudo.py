@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, normalize
+from torch.nn.functional import normalize
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.functional.resize import resize_corners
+from likewise.functional.walks import border_of, likeness, shrunk, time_to_leave, two_groups
 
 PSEUDO = ("attention", "tokens", "walk")
 THRESHOLD = 0.4  # official code; of (cosine + 1) / 2
 SHARPNESS = 16.0  # of likeness in a walk; 8 to 24 measured on training classes of `classes_train`, see docs/training.md
-LARGEST = 32  # side of the grid on which one walks; larger ones are averaged, since the equations grow with its sixth power
 
 
 def extractor_spec(side: int, backbone: str) -> FeatureSpec | None:
@@ -61,22 +61,9 @@ def pseudo_mask(image: ImageFeatures, support: ImageFeatures, size: tuple[int, i
 
 
 def walk_values(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """How long a random walk over patches takes to leave the picture: tokens (P, D) -> (h, w), (at most `LARGEST` each).
-
-    Ours, after saliency by absorbing Markov chains (Jiang et al. 2013). The walk goes from patch to patch the likelier the more
-    they look alike, wherever they lie, and can leave from patches of the border alone: what reaches the border, or looks
-    like what does, is left soon. Solves one system of linear equations.
-    """
-    maps = tokens.double().T.reshape(-1, *grid)
-    height, width = min(grid[0], LARGEST), min(grid[1], LARGEST)
-    flat = adaptive_avg_pool2d(maps, (height, width)).flatten(1).T
-    unit = normalize(flat - flat.mean(dim=0), dim=-1)
-    likeness = torch.exp(SHARPNESS * (unit @ unit.T - 1))
-    degree = likeness.sum(dim=1)
-    border = torch.ones(height, width, dtype=torch.bool, device=tokens.device)
-    border[1:-1, 1:-1] = False
-    system = torch.diag(degree * (1 + border.flatten())) - likeness
-    return torch.linalg.solve(system, degree).reshape(height, width).float()
+    """How long a random walk over patches takes to leave the picture: tokens (P, D) -> (h, w), at most `walks.LARGEST` each; see `functional.walks`."""
+    flat, small = shrunk(tokens, grid)
+    return time_to_leave(likeness(flat, SHARPNESS), border_of(small).to(tokens.device)).reshape(small).float()
 
 
 def walk_mask(tokens: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -84,16 +71,3 @@ def walk_mask(tokens: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> T
     values = walk_values(tokens, grid)
     found = resize_corners(values[None], size)[0] > two_groups(values)
     return found if bool(found.any()) else torch.ones_like(found)
-
-
-def two_groups(values: Tensor) -> Tensor:
-    """The number between two groups of values, each as uniform as can be (Otsu 1979), halfway between its neighbours."""
-    ordered = values.flatten().sort().values
-    count = len(ordered)
-    if count < 2:
-        return ordered[-1]
-    below = torch.arange(1, count, device=values.device)
-    sums = ordered.cumsum(dim=0)
-    apart = below * (count - below) * (sums[:-1] / below - (sums[-1] - sums[:-1]) / (count - below)) ** 2
-    place = int(apart.argmax())
-    return (ordered[place] + ordered[place + 1]) / 2

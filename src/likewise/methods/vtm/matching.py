@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize, scaled_dot_product_attention
 
-from likewise.backbones.vit import by_head
+from likewise.functional.heads import by_head
 
 
 class Matching(nn.Module):

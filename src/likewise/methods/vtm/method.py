@@ -95,8 +95,9 @@ class VisualTokenMatching(Method):
         return found
 
     @classmethod
-    def converted(cls, official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def converted(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
         """The tensors of an official meta-trained checkpoint by our names."""
+        del config
         found = converted(official)
         if all(name.startswith(BIASES) for name in found):
             raise WeightsError("it holds tuned biases alone", where="checkpoint", remedy="Name the checkpoint that it was tuned from by --base")

@@ -61,9 +61,9 @@ def as_array(found: Any) -> NDArray[Any]:
 def _ratios(found: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance) -> NDArray[np.float64]:
     """|found - expected| over what is allowed, number by number; 0 for equal ones, infinite for an unequal NaN or infinity."""
     wide, wanted = found.astype(np.float64), expected.astype(np.float64)
-    allowed = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * np.abs(wanted)
     finite = np.isfinite(wide) & np.isfinite(wanted)
     with np.errstate(divide="ignore", invalid="ignore"):
+        allowed = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * np.abs(wanted)
         ratios = np.abs(wide - wanted) / allowed
     return np.where(_same(found, expected), 0.0, np.where(finite, ratios, np.inf))
 

@@ -34,6 +34,17 @@ KINDS: dict[str, str] = {
     "vtm_finetune": "likewise.testing.golden.vtm_model:tuning",
     "vtm_checkpoint": "likewise.testing.golden.vtm_model:checkpoint",
     "vtm_data": "likewise.testing.golden.vtm_data:data",
+    "la_vit": "likewise.testing.golden.la:encoder",
+    "la_prompt": "likewise.testing.golden.la:prompts",
+    "la_twoway": "likewise.testing.golden.la:two_way",
+    "la_prototypes": "likewise.testing.golden.la:prototypes",
+    "la_model": "likewise.testing.golden.la:model",
+    "la_full": "likewise.testing.golden.la_full:full",
+    "la_losses": "likewise.testing.golden.la_lab:losses",
+    "la_preprocess": "likewise.testing.golden.la_lab:preprocess",
+    "la_prompts_from_masks": "likewise.testing.golden.la_lab:from_masks",
+    "la_episodes": "likewise.testing.golden.la_lab:episodes",
+    "la_metrics": "likewise.testing.golden.la_lab:metrics",
 }
 
 

@@ -257,7 +257,7 @@ def test_a_checkpoint_knows_how_it_is_used_and_labels_several_classes(prompted_f
         ("method.shrink=3", "divisor of the width"),
         ("method.mixers=['class_atention']", "class_attention"),
         ("method.begin=alik", "alike"),
-        ("method.widht=16", "width"),
+        ("method.widthh=16", "width"),
         ("source.0.classes=['rad']", "red"),
     ],
 )

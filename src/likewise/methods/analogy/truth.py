@@ -17,7 +17,7 @@ from likewise.methods.analogy.tokens import FoldSums
 from likewise.methods.analogy.trial import Judge
 from likewise.methods.prompts import PatchLabels
 
-_DRAWN = 0.8  # of the examples that show a class
+_DRAWN = 0.65  # of the examples that show a class: two of three
 _PICTURE = 512  # longer side at which labels are judged where no pixel read-out asks for another
 
 
@@ -71,7 +71,7 @@ def has_pixels(example: LabelledImage) -> bool:
 
 
 def drawn_enough(support: Support) -> bool:
-    """Whether every class is drawn as a mask in nearly all examples that show it, and in one at least.
+    """Whether every class is drawn as a mask in most examples that show it, two of three or more.
 
     A read-out of pixels learns from masks alone: of five dogs of which one is drawn, it took every background that it had not
     seen for dog, and the left-out score, which looks at the drawn one, did not tell.

@@ -25,8 +25,8 @@ from likewise.data.images import read_image
 from likewise.data.prediction import draw_labels
 from likewise.data.support import LabelledImage
 from likewise.episodes.prompting import PromptKind, prompted
+from sheets import sheet
 
-HEIGHT, GAP = 150, 4
 ROWS: dict[str, tuple[PromptKind, int, int]] = {  # kind, points, negative points
     "mask": ("mask", 0, 0),
     "box": ("box", 0, 0),
@@ -90,19 +90,6 @@ def story(name: str, preset: str) -> Image.Image:
             [drawn(example, pixels, classes(name)), kept, *(draw_labels(read_image(picture(name, i)), a.labels) for i, a in zip(asked, answers, strict=True))]
         )
     return sheet(rows)
-
-
-def sheet(rows: list[list[Pixels]]) -> Image.Image:
-    """Rows of pictures of one height on white."""
-    small = [[Image.fromarray(p).resize((round(HEIGHT * p.shape[1] / p.shape[0]), HEIGHT), Image.Resampling.LANCZOS) for p in row] for row in rows]
-    width = max(sum(image.width + GAP for image in row) for row in small) - GAP
-    found = Image.new("RGB", (width, (HEIGHT + GAP) * len(small) - GAP), "white")
-    for place, row in enumerate(small):
-        left = 0
-        for image in row:
-            found.paste(image, (left, place * (HEIGHT + GAP)))
-            left += image.width + GAP
-    return found
 
 
 def main() -> None:

@@ -183,13 +183,15 @@ def begin_alike(head: Head, seed: int = 0) -> None:
         nn.init.dirac_(second.weight)
     before, last = head.prompt_encoder.mask_downscaling[:-1], head.prompt_encoder.mask_downscaling[-1]
     assert isinstance(last, nn.Conv2d)
+    bias = last.bias
+    assert bias is not None
     with torch.no_grad():
         seen = torch.cat([before(torch.full((1, 1, 4, 4), value)) for value in (0.0, 1.0)])[:, :, 0, 0]  # (outside and inside, 16)
         outside, _ = torch.linalg.pinv(seen.T)  # 1 for what is seen outside, 0 inside
         cover = torch.randn(head.config.width, generator=generator)
         cover = cover - cover.mean()
         last.weight.copy_((_COVER * cover / cover.std())[:, None, None, None] * outside[None, :, None, None])
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(bias)
 
 
 def _check(settings: LabelAnythingTrainingSettings, patch: int) -> None:

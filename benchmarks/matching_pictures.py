@@ -26,9 +26,9 @@ from likewise.methods.registry import method_class
 from likewise.task.learning import Place, open_provider
 from matching import FORMS, OUT, Bench
 from pooling import Cut, Picture
+from sheets import sheet
 from target_families import Family, families
 
-HEIGHT, GAP = 150, 4
 SHOWN = ("patch", "16 regions", "image")  # a row each
 STORIES = {  # family: examples, query; other pictures of the same kind of thing
     "soft": (("corgi_1", "corgi_3", "retriever_2"), "corgi_2"),
@@ -112,22 +112,6 @@ def coloured(values: NDArray[np.floating], truth: NDArray[np.floating]) -> Pixel
     unit = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
     drawn = cv2.applyColorMap((unit * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[:, :, ::-1]
     return np.asarray(np.where(np.isfinite(values)[:, :, None], drawn, 0), np.uint8)
-
-
-def sheet(rows: Sequence[Sequence[Pixels]]) -> Image.Image:
-    """Rows of pictures of one height on white."""
-    small = [
-        [Image.fromarray(pixels).resize((round(HEIGHT * pixels.shape[1] / pixels.shape[0]), HEIGHT), Image.Resampling.LANCZOS) for pixels in row]
-        for row in rows
-    ]
-    width = max(sum(image.width + GAP for image in row) for row in small) - GAP
-    found = Image.new("RGB", (width, (HEIGHT + GAP) * len(small) - GAP), "white")
-    for place, row in enumerate(small):
-        left = 0
-        for image in row:
-            found.paste(image, (left, place * (HEIGHT + GAP)))
-            left += image.width + GAP
-    return found
 
 
 def main() -> None:

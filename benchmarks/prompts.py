@@ -38,7 +38,9 @@ KINDS: dict[str, tuple[PromptKind, int]] = {  # what the simulator is asked for,
     "tag": ("tag", 0),
 }
 ASKED = {"objects": ("1", "2"), "subjects": ("1", "2"), "landmark": ("1", "2"), "nuclei": ("2", "5"), "crops": ("2", "5")}
-VARIANTS = {variant.folder: variant for variant in (Variant(OURS, "fast"), Variant(OURS, "default"), Variant("prototype", "default"), Variant("ridge", "default"))}
+VARIANTS = {
+    variant.folder: variant for variant in (Variant(OURS, "fast"), Variant(OURS, "default"), Variant("prototype", "default"), Variant("ridge", "default"))
+}
 
 
 def with_prompts(support: likewise.Support, kind: str, seed: int) -> likewise.Support:
@@ -46,7 +48,8 @@ def with_prompts(support: likewise.Support, kind: str, seed: int) -> likewise.Su
     random, (asked, points) = np.random.default_rng(seed), KINDS[kind]
     examples = []
     for example in support.examples:
-        assert example.image is not None and example.labels.label_map is not None
+        assert example.image is not None
+        assert example.labels.label_map is not None
         plain = likewise.Example(example.image, example.name, label_map=example.labels.label_map)
         examples.append(prompted(plain, example.labels, support.classes, asked, random, points=points))
     return likewise.Support(examples, classes=dict(support.classes.names))

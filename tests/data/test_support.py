@@ -114,7 +114,7 @@ def test_coverage_counts_areas_and_leaves_out_what_is_ignored():
         ({"label_map": np.zeros((6, 9))}, "float64"),
         ({"masks": {"crak": np.ones((6, 9), bool)}}, "did you mean 'crack'"),
         ({"masks": {"crack": np.ones((6, 8), bool)}}, "8x6, its image 9x6"),
-        ({"boxes": {"crack": [(3, 1, 2, 4)]}}, "empty"),
+        ({"boxes": {"crack": [(3, 1, 2, 4)]}}, "no area"),
         ({"boxes": {"crack": [(10, 1, 12, 4)]}}, "outside"),
         ({"boxes": {"crack": [(1, 2, 3)]}}, "cannot be read"),
         ({"points": {"crack": {"positve": [(1, 1)]}}}, "did you mean 'positive'"),

@@ -49,3 +49,32 @@ def pascal_folder(folder, classes=(1, 2, 3, 4, 5), images=4):
             lines.append(f"{name}__{number:02d}")
     (folder / "val" / "fold0.txt").write_text("\n".join(lines))
     return folder
+
+
+def instances_folder(folder, images=10, classes=8, small=()):
+    """COCO's folders with objects of its own: image i shows class i % classes + 1 large and the next one, small in the images that say so.
+
+    Sizes differ; classes have the ids 10, 20, ... so that numbers and ids are told apart.
+    """
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "val2017").mkdir()
+    listed, objects = [], []
+    for index in range(images):
+        height, width = 110 + index, 131 + 2 * index
+        pixels = np.random.default_rng(index).integers(0, 120, (height, width, 3), np.uint8)
+        listed.append({"id": 500 + index, "height": height, "width": width, "file_name": f"COCO_val2014_{500 + index:012d}.jpg"})
+        first, second = index % classes, (index + classes // 2) % classes
+        side = 20 if index in small else 52
+        for place, (number, x, y, length) in enumerate(((first, 4, 6, 60), (second, 50, 40, side))):
+            corners = [x, y, x + length, y, x + length, y + length, x, y + length]
+            objects.append(
+                {"id": 10 * index + place, "image_id": 500 + index, "category_id": 10 * (number + 1), "iscrowd": 0, "area": float(length**2)}
+                | {"bbox": [x, y, length, length], "segmentation": [corners]}
+            )
+            pixels[y : y + length, x : x + length] = COLOURS[number % 4 + 1]
+        Image.fromarray(pixels).save(folder / "val2017" / f"{500 + index:012d}.jpg")
+    objects.append({**objects[0], "id": 9999, "iscrowd": 1})
+    categories = [{"id": 10 * (number + 1), "name": f"thing-{number + 1}"} for number in range(classes)]
+    content = {"images": listed, "annotations": objects, "categories": categories}
+    (folder / "annotations" / "instances_val2014.json").write_text(json.dumps(content))
+    return folder

@@ -82,6 +82,14 @@ def test_every_kind_of_support_is_taken(benchmark, labelling):
     assert len(found.outcomes) == 2
 
 
+def test_chance_of_prompts_hangs_on_the_seed_and_the_episode(benchmark):
+    setting = replace(SETTING, labelling="point", points=2, seed=3)
+    assert (setting.prompting(7).seed, setting.prompting(7).points) == ((3, 7), 2)
+    runner = Runner(contender())
+    two = [runner.evaluate(benchmark, replace(setting, negative=negative)).outcomes for negative in (0, 0, 2)]
+    assert two[0] == two[1] != two[2]
+
+
 def test_a_run_that_was_stopped_goes_on_and_a_longer_one_follows_a_shorter_one(benchmark, tmp_path, monkeypatch):
     whole = Runner(contender()).evaluate(benchmark, replace(SETTING, episodes=8))
     asked = []

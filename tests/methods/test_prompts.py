@@ -220,3 +220,45 @@ def test_tags_of_many_images_find_what_those_of_few_find():
     for (_, truth), labels in zip(scenes[::2], found[::2], strict=True):
         ours = labels.shares[:, 1] > 0.5
         assert (ours & truth).sum() / (ours | truth).sum() > 0.7
+
+
+def test_a_negative_point_keeps_a_second_object_out():
+    features, _ = scene(3, object_at=(slice(1, 3), slice(1, 4)))
+    second = torch.zeros(GRID, dtype=torch.bool)
+    second[5:7, 5:9] = True
+    tokens = features.tokens.clone()
+    tokens[0, second.flatten(), :2] = tokens[0, second.flatten(), :2].flip(1)  # it looks the same
+    features = ImageFeatures(tokens, features.prefix, GRID, SIZE)
+    inside, other = (25.0, 25.0), (75.0, 65.0)  # pixels, ten a patch
+
+    def joined(negative):
+        (found,) = patch_labels(Support([Example(image(), points={"a": {"positive": [inside], "negative": negative}})]), [features])
+        return found.shares[second.flatten(), 1] > 0.5
+
+    assert joined([]).float().mean() > 0.8
+    assert joined([other]).float().mean() <= 0.25
+
+
+def test_points_of_two_classes_share_the_patches_between_them():
+    features, truth = scene(4)
+    support = Support([Example(image(), points={"a": {"positive": [(55, 35)], "negative": []}, "b": {"positive": [(5, 5)], "negative": []}})])
+    (found,) = patch_labels(support, [features])
+    assert (found.shares[truth, 1] > 0.5).float().mean() > 0.8
+    assert (found.shares[~truth, 1] > 0.5).float().mean() < 0.1
+
+
+def test_what_points_do_not_reach_is_left_open_where_the_unlabelled_is_unknown():
+    features, truth = scene(5)
+    example = Example(image(), points={"a": {"positive": [(55, 35)], "negative": []}}, unlabelled="unknown")
+    (found,) = patch_labels(Support([example]), [features])
+    background = (found.shares[:, 0] > 0.5) & (found.weight > 0)
+    assert not background[truth].any()
+    assert (found.weight[~truth & ~background] < 1).all()
+
+
+def test_one_tagged_image_alone_gives_what_stands_out_of_its_border():
+    features, truth = scene(6)
+    (found,) = patch_labels(Support([Example(image(), tags={"a": True})]), [features])
+    joined = found.shares[:, 1] > 0.5
+    assert joined[truth].float().mean() > 0.8
+    assert joined[~truth].float().mean() < 0.15

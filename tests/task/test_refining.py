@@ -80,3 +80,14 @@ def test_what_was_drawn_stays_and_ignored_pixels_too():
     assert (found[:10, :10] == 2).all()
     assert (found[30:] == -1).all()
     assert (found[12:25, 12:25] == 1).all()
+
+
+def test_outlines_move_to_the_edges_of_the_picture_but_not_out_of_a_box():
+    picture = np.full((*SIZE, 3), 110, np.uint8)
+    picture[8:32, 12:48] = (200, 30, 30)  # the object
+    rows, columns = slice(9, 31), slice(13, 47)
+    found = refined_map(scores(a=(rows, columns)), labels_of(boxes={"a": [(8, 5, 48, 35)]}), [1, 2], picture)
+    assert (found[8:32, 12:48] == 1).mean() > 0.98
+    assert (found == 1).sum() <= 24 * 36 + 8
+    held = refined_map(scores(a=(rows, columns)), labels_of(boxes={"a": [(14, 5, 48, 35)]}), [1, 2], picture)
+    assert not (held[:, :14] == 1).any()

@@ -24,7 +24,16 @@ class SupportName(StrEnum):
     MASK = "mask"
     BOX = "box"
     POINT = "point"
+    SCRIBBLE = "scribble"
     TAG = "tag"
+    MIX = "mix"
+
+
+class PromptsName(StrEnum):
+    """Who makes boxes, points and scribbles of masks."""
+
+    PERSON = "person"
+    PUBLISHED = "published"
 
 
 class PartName(StrEnum):
@@ -36,10 +45,11 @@ class PartName(StrEnum):
 
 
 class FrameName(StrEnum):
-    """FS-CS: the query may show some classes or none; FS-S: it shows the one class."""
+    """FS-CS: the query may show some classes or none; FS-S: it shows the one class; N-way: one of the classes at least."""
 
     FSCS = "fscs"
     FSS = "fss"
+    NWAY = "nway"
 
 
 class PairingName(StrEnum):
@@ -70,11 +80,24 @@ def evaluate(
     way: Annotated[int, typer.Option("--way", help="Classes an episode.")] = 1,
     shot: Annotated[str, typer.Option("--shot", help="Support images a class; or a number for each way, with commas.")] = "1",
     episodes: Annotated[int, typer.Option("--episodes", help="Episodes a fold.")] = 1000,
-    support: Annotated[SupportName, typer.Option("--support", help="What support images are labelled by.")] = SupportName.MASK,
-    frame: Annotated[FrameName, typer.Option("--frame", help="fscs: the query may show no class; fss: it shows the one class.")] = FrameName.FSCS,
-    pairing: Annotated[PairingName, typer.Option("--pairing", help="pairs: one class an example, as published; joint: all that it shows.")] = PairingName.PAIRS,
+    support: Annotated[
+        SupportName, typer.Option("--support", help="What support images are labelled by; mix: of --prompts published alone.")
+    ] = SupportName.MASK,
+    points: Annotated[int, typer.Option("--points", help="Points a class, with --support point.")] = 1,
+    negative: Annotated[int, typer.Option("--negative", help="Points outside all classes, with --support point.")] = 0,
+    prompts: Annotated[
+        PromptsName, typer.Option("--prompts", help="Who makes them of masks: a person, or the published code of Label Anything, one an object.")
+    ] = PromptsName.PERSON,
+    frame: Annotated[
+        FrameName, typer.Option("--frame", help="fscs: the query may show no class; fss: it shows the one class; nway: one of the classes at least.")
+    ] = FrameName.FSCS,
+    pairing: Annotated[
+        PairingName | None, typer.Option("--pairing", help="pairs: one class an example; joint: all that it shows. [default: pairs, in nway joint]")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="0 draws the published episodes.")] = 0,
-    official: Annotated[bool, typer.Option("--official", help="Draw FS-S supports as published: one may occur twice.")] = False,
+    official: Annotated[
+        bool, typer.Option("--official", help="As published: fss may draw a support twice; nway draws the five reruns, and its scores come first.")
+    ] = False,
     table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Repeat a table of the paper (1, 4, a.14); 'list' says what each needs.")] = None,
     folds: Annotated[str | None, typer.Option("--folds", metavar="N|FILE", help="How many folds of labelled images, or a TOML or JSON file.")] = None,
     least: Annotated[int, typer.Option("--least", help="Leave out classes with fewer labelled images.")] = 1,
@@ -98,7 +121,7 @@ def evaluate(
 ) -> None:
     """Evaluate METHOD in episodes of BENCHMARK.
 
-    Each episode is a small task of its own: the method learns from the support images and answers the query. Exact ratio, mIoU
+    Each episode is a small task of its own: the method learns from the support images and answers the query. Exact ratio (not in nway), mIoU
     and FB-IoU are counted over all episodes, with intervals, by class, and beside published figures of the same setting.
     """
     if table == "list":
@@ -114,7 +137,6 @@ def evaluate(
     from likewise.episodes.opening import open_benchmark
     from likewise.task.learning import Place
 
-    data = open_benchmark(benchmark, folds=_folds(folds), format=as_format, lists=lists, own_lists=own_lists, least=least)
     setting = Setting(
         part=part.value,
         way=way,
@@ -123,8 +145,14 @@ def evaluate(
         seed=seed,
         frame=frame.value,
         labelling=support.value,
-        pairing=pairing.value,
+        points=points,
+        negative=negative,
+        prompts=prompts.value,
+        pairing=None if pairing is None else pairing.value,
         official=official,
+    )
+    data = open_benchmark(
+        benchmark, folds=_folds(folds), format=as_format, lists=lists, own_lists=own_lists, least=least, frame=setting.frame, official=official
     )
     base = Contender(
         method=method, backbone=backbone, checkpoint=checkpoint, preset=preset.value, settings=parse_settings(settings or []), place=Place(device, engine)

@@ -28,6 +28,9 @@ def refine(
     unlabelled: Annotated[
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="FOLDER", help="Weights of SAM or SAM 2, as `transformers` keeps them, that draw boxes, points and scribbles.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
@@ -39,8 +42,10 @@ def refine(
     """
     from likewise import formats, task
     from likewise.labelling.refining import check_out, refine_folder
+    from likewise.task.segment_anything import SegmentAnything
 
     check_out(out)
+    promptable = None if by is None else SegmentAnything.opened(by)
     read = formats.read_support(examples, format=as_format, split=split, unlabelled=None if unlabelled is None else unlabelled.value)
     print(read.sentence, file=sys.stderr)
     learned = task.learn(
@@ -54,7 +59,7 @@ def refine(
         engine=engine,
         **parse_settings(settings or []),
     )
-    found = refine_folder(learned, out, _show)
+    found = refine_folder(learned, out, _show, promptable)
     if as_json:
         print(json.dumps({"path": str(out), "drawn": found.drawn, "kept": found.kept}))
         return

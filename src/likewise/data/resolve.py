@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from likewise.data.geometry import area_resize
 from likewise.data.labels import LabelKind
 from likewise.data.target import Target
 from likewise.errors import InputError, close_match
+
+_NOTHING = "Leave the class out, or tag it as absent if it is not in the image"
 
 
 @dataclass(frozen=True)
@@ -96,19 +99,57 @@ class Labels:
 def resolve(example: Example, where: str, size: tuple[int, int], table: ClassTable, targets: Mapping[str, Target], unlabelled: Unlabelled | None) -> Labels:
     """The labels of an example, checked against its image and the tables; InputError names the example and the field."""
     label_map, hidden = _pixel_labels(example, where, size, table)
-    return Labels(
+
+    def numbered(field: str) -> list[tuple[int, str, Any]]:
+        """(class number, where it stands, value) of what a field says of each class."""
+        given = getattr(example, field)
+        return [(_number(table, key, f"{where}: {field}"), f"{where}: {field}[{key!r}]", value) for key, value in given.items()]
+
+    found = Labels(
         size=size,
         label_map=label_map,
         masks=hidden,
-        boxes={table.number(key): _boxes(value, f"{where}: boxes[{key!r}]", size) for key, value in example.boxes.items()},
-        points={table.number(key): _points(value, f"{where}: points[{key!r}]", size) for key, value in example.points.items()},
-        scribbles={table.number(key): [_coordinates(line, f"{where}: scribbles[{key!r}]", size) for line in value] for key, value in example.scribbles.items()},
-        tags={table.number(key): _tag(value, f"{where}: tags[{key!r}]") for key, value in example.tags.items()},
+        boxes={number: _boxes(value, place, size) for number, place, value in numbered("boxes")},
+        points={number: _points(value, place, size) for number, place, value in numbered("points")},
+        scribbles={number: _scribbles(value, place, size) for number, place, value in numbered("scribbles")},
+        tags={number: _tag(value, place) for number, place, value in numbered("tags")},
         keypoints={name: _keypoint(value, f"{where}: keypoints[{name!r}]", size) for name, value in example.keypoints.items()},
         dense={name: dense_values(value, f"{where}: dense[{name!r}]", size, targets[name]) for name, value in example.dense.items()},
-        label=None if example.label is None else table.number(example.label),
+        label=None if example.label is None else _number(table, example.label, f"{where}: label"),
         unlabelled=unlabelled or example.unlabelled,
     )
+    _check_agreement(found, where, table)
+    return found
+
+
+def _number(table: ClassTable, key: int | str, where: str) -> int:
+    """The number of a class; InputError says which field names one that there is not."""
+    try:
+        return table.number(key)
+    except InputError as error:
+        raise InputError(error.what, where=where, remedy=error.remedy) from error
+
+
+def _check_agreement(labels: Labels, where: str, table: ClassTable) -> None:
+    """InputError where two labels of a class contradict each other: tagged absent but marked, a point that is positive and negative."""
+    for number in (number for number, there in labels.tags.items() if not there):
+        shown = {"a box": labels.boxes, "a scribble": labels.scribbles, "a positive point": {n for n, points in labels.points.items() if len(points[0])}}
+        marks = [what for what, numbers in shown.items() if number in numbers]
+        marks += ["a mask"] if labels.mask(number).any() else []
+        marks += ["the label of the image"] if labels.label == number else []
+        if marks:
+            raise InputError(
+                f"{table[number]!r} is tagged as absent, and has {' and '.join(marks)}",
+                where=f"{where}: tags[{table[number]!r}]",
+                remedy="Drop the tag if there is one in the image, else what marks it",
+            )
+    for number, (positive, negative) in labels.points.items():
+        both = {tuple(point) for point in positive.tolist()} & {tuple(point) for point in negative.tolist()}
+        if both:
+            x, y = min(both)
+            raise InputError(
+                f"the point ({x:g}, {y:g}) is positive and negative", where=f"{where}: points[{table[number]!r}]", remedy="Keep it in one of the two lists"
+            )
 
 
 def _pixel_labels(example: Example, where: str, size: tuple[int, int], table: ClassTable) -> tuple[NDArray[np.int16] | None, dict[int, NDArray[np.bool_]]]:
@@ -120,7 +161,7 @@ def _pixel_labels(example: Example, where: str, size: tuple[int, int], table: Cl
     masks: dict[int, NDArray[np.bool_]] = {}
     for key, value in example.masks.items():
         mask = _sized(np.asarray(value), f"{where}: masks[{key!r}]", size).astype(bool)
-        number = table.number(key)
+        number = _number(table, key, f"{where}: masks")
         masks[number] = mask | masks[number] if number in masks else mask
     for number in sorted(masks, key=lambda n: int(masks[n].sum()), reverse=True):
         combined[masks[number]] = number
@@ -167,10 +208,23 @@ def _coordinates(values: object, where: str, size: tuple[int, int]) -> NDArray[n
     if not np.isfinite(array).all():
         raise InputError("a coordinate is not finite", where=where, remedy="Give numbers in pixels")
     height, width = size
-    outside = (array < 0).any() or (array[:, 0] > width).any() or (array[:, 1] > height).any()
-    if outside:
-        raise InputError(f"a point lies outside the image of {width}x{height}", where=where, remedy="Points are (x, y) in pixels, x right, y down")
+    outside = (array < 0).any(axis=1) | (array[:, 0] > width) | (array[:, 1] > height)
+    if outside.any():
+        index = int(outside.argmax())
+        x, y = array[index]
+        raise InputError(
+            f"the point ({x:g}, {y:g}) lies outside the image of {width}x{height}",
+            where=f"{where}[{index}]",
+            remedy="Points are (x, y) in pixels, x right, y down",
+        )
     return array
+
+
+def _scribbles(lines: Sequence[Sequence[Sequence[float]]], where: str, size: tuple[int, int]) -> list[NDArray[np.float64]]:
+    found = [_coordinates(line, f"{where}[{index}]", size) for index, line in enumerate(lines)]
+    if not found or not all(len(line) for line in found):
+        raise InputError("a scribble has no points", where=where, remedy=_NOTHING)
+    return found
 
 
 def _boxes(values: object, where: str, size: tuple[int, int]) -> NDArray[np.float64]:
@@ -178,12 +232,18 @@ def _boxes(values: object, where: str, size: tuple[int, int]) -> NDArray[np.floa
         array = np.asarray(values, np.float64).reshape(-1, 4)
     except (TypeError, ValueError) as error:
         raise InputError(f"boxes cannot be read ({error})", where=where, remedy="Give a list of (x0, y0, x1, y1)") from error
-    if not np.isfinite(array).all() or (array[:, 2] <= array[:, 0]).any() or (array[:, 3] <= array[:, 1]).any():
-        raise InputError("a box is empty or not finite", where=where, remedy="Boxes are (x0, y0, x1, y1) with x0 < x1 and y0 < y1")
+    if not len(array):
+        raise InputError("there are no boxes", where=where, remedy=_NOTHING)
     height, width = size
     clipped = np.clip(array, 0, [width, height, width, height])
-    if ((clipped[:, 2] <= clipped[:, 0]) | (clipped[:, 3] <= clipped[:, 1])).any():
-        raise InputError(f"a box lies outside the image of {width}x{height}", where=where, remedy="Boxes are (x0, y0, x1, y1) in pixels")
+    for index, (given, (x0, y0, x1, y1)) in enumerate(zip(array, clipped, strict=True)):
+        told, place = "(" + ", ".join(f"{value:g}" for value in given) + ")", f"{where}[{index}]"
+        if not np.isfinite(given).all():
+            raise InputError(f"the box {told} is not finite", where=place, remedy="Give numbers in pixels")
+        if given[2] <= given[0] or given[3] <= given[1]:
+            raise InputError(f"the box {told} has no area", where=place, remedy="Boxes are (x0, y0, x1, y1) with x0 < x1 and y0 < y1")
+        if x1 <= x0 or y1 <= y0:
+            raise InputError(f"the box {told} lies outside the image of {width}x{height}", where=place, remedy="Boxes are (x0, y0, x1, y1) in pixels")
     return clipped
 
 
@@ -195,6 +255,8 @@ def _points(value: Mapping[str, Sequence[Sequence[float]]], where: str, size: tu
         if key not in known:
             raise InputError(f"there is no kind of point {key!r}", where=where, remedy=close_match(str(key), known))
     positive, negative = (_coordinates(value.get(key, ()), f"{where}[{key!r}]", size) for key in known)
+    if not len(positive) and not len(negative):
+        raise InputError("there are no points", where=where, remedy=_NOTHING)
     return positive, negative
 
 

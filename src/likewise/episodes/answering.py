@@ -10,7 +10,7 @@ from likewise.backbones import FeatureProvider
 from likewise.data import Prediction
 from likewise.episodes.benchmark import Benchmark, Frame
 from likewise.episodes.sampling import Episode
-from likewise.episodes.support import Labelling, Pairing, support_of
+from likewise.episodes.support import Labelling, Pairing, Prompting, support_of
 from likewise.functional.calibration import PRESENT_FROM
 from likewise.methods.base import Method, Query
 from likewise.task.finish import finish
@@ -18,10 +18,10 @@ from likewise.task.learning import check_fit, extract, learn_memory
 
 
 def answered(
-    method: Method, provider: FeatureProvider, benchmark: Benchmark, episode: Episode, labelling: Labelling = "mask", pairing: Pairing = "pairs"
+    method: Method, provider: FeatureProvider, benchmark: Benchmark, episode: Episode, prompting: Prompting | Labelling = "mask", pairing: Pairing = "pairs"
 ) -> Prediction:
     """What a method says of the query of an episode, after its support alone. Raises InputError for images and labels that cannot be used."""
-    support = support_of(episode, benchmark, labelling, pairing)
+    support = support_of(episode, benchmark, prompting, pairing)
     check_fit(method, support)
     settled = method.settled(support)
     kept, _ = extract(provider, settled, support, None, thumbnails=False)
@@ -35,7 +35,7 @@ def answered(
 
 
 def labels_in(prediction: Prediction, frame: Frame = "fscs") -> NDArray[np.integer]:
-    """Labels 0..N; in FS-S, where the class is known to be there, the likelier of class and background whatever its presence."""
+    """Labels 0..N; in FS-S, where the class is known to be there, and N-way the likeliest of classes and background whatever their presence."""
     if frame == "fscs":
         return prediction.labels
     return np.asarray(prediction.scores.argmax(axis=0), np.uint8)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random as python_random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol, get_args, overload
 
 import numpy as np
@@ -11,11 +13,12 @@ from numpy.typing import NDArray
 
 from likewise.data.images import ImageSource
 from likewise.episodes.lists import ImageList
+from likewise.episodes.nway_sampling import RERUNS, nway_episode, published_run
 from likewise.episodes.sampling import Episode, fscs_episode, fss_episode
 from likewise.errors import InputError, UsageError, close_match
 
 Part = Literal["train", "val", "test"]
-Frame = Literal["fscs", "fss"]
+Frame = Literal["fscs", "fss", "nway"]
 
 
 class Benchmark(Protocol):
@@ -65,9 +68,11 @@ class Benchmark(Protocol):
 class Episodes(Sequence[Episode]):
     """The episodes of a benchmark's part, each drawn when it is asked for, from its index and the seed alone.
 
-    frame: "fscs" (the query may show some of the classes or none) or "fss" (one class, which it shows);
+    frame: "fscs" (the query may show some of the classes or none), "fss" (one class, which it shows) or "nway" (the classes in order of their
+    numbers, one of them at least in the query, all images different);
     shots: one number for each class in the order drawn. With the seed 0, parts "val" and "test" are the published episodes;
-    "train" goes through listed queries in another order every time. official: as in `fss_episode`.
+    "train" goes through listed queries in another order every time. official: as in `fss_episode`; of "nway" the published
+    run of the seed, or with the seed 0 the five published reruns of `length` episodes each, dealt out in turn.
     """
 
     images: ImageList
@@ -79,7 +84,12 @@ class Episodes(Sequence[Episode]):
     official: bool = False
 
     def __len__(self) -> int:
-        return self.length
+        return self.length * len(self.runs)
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """The seeds of the reruns, of which episode i belongs to that at i modulo their count."""
+        return RERUNS if self.frame == "nway" and self.official and self.seed == 0 else (self.seed,)
 
     @overload
     def __getitem__(self, index: int) -> Episode: ...
@@ -87,18 +97,29 @@ class Episodes(Sequence[Episode]):
     def __getitem__(self, index: slice) -> Sequence[Episode]: ...
     def __getitem__(self, index: int | slice) -> Episode | Sequence[Episode]:
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(self.length))]
-        if not -self.length <= index < self.length:
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
             raise IndexError(index)
-        return self._drawn(index % self.length)
+        return self._drawn(index % len(self))
 
     def _drawn(self, index: int) -> Episode:
+        if self.frame == "nway":
+            return self._drawn_nway(index)
         published = self.seed == 0 and self.part != "train"
         random = np.random.RandomState(index if published else [self.seed, index])
         line = self._line(index) if self.part == "train" else index
         if self.frame == "fss":
             return fss_episode(self.images, line, self.shots[0], random, official=self.official)
         return fscs_episode(self.images, line, len(self.shots), self.shots, random)
+
+    def _drawn_nway(self, index: int) -> Episode:
+        if self.official:
+            return self._published[index % len(self.runs)][index // len(self.runs)]
+        return nway_episode(self.images, len(self.shots), self.shots[0], python_random.Random(f"{self.seed}/{index}"))  # noqa: S311 (no secrets)
+
+    @cached_property
+    def _published(self) -> list[list[Episode]]:
+        return [published_run(self.images, len(self.shots), self.shots[0], seed, self.length) for seed in self.runs]
 
     def _line(self, index: int) -> int:
         """The line of the listed queries that an episode of training takes: every round is a permutation of its own."""
@@ -141,7 +162,9 @@ def _check_numbers(way: int, shots: tuple[int, ...], count: int, frame: Frame) -
     if len(shots) != way:
         raise UsageError(f"{len(shots)} numbers of shots for {way} ways", where="shot", remedy="Give one number, or one for each way")
     if frame == "fss" and way != 1:
-        raise UsageError(f"FS-S has one class, not {way}", where="way", remedy="Use the frame fscs, or one way")
+        raise UsageError(f"FS-S has one class, not {way}", where="way", remedy="Use the frame fscs or nway, or one way")
+    if frame == "nway" and len(set(shots)) > 1:
+        raise UsageError("the frame nway has the same number of shots for all classes", where="shot", remedy="Give one number, or use the frame fscs")
 
 
 def _check_enough(benchmark: Benchmark, images: ImageList, most: int, where: str) -> None:

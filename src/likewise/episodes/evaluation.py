@@ -17,13 +17,15 @@ import likewise
 from likewise.backbones import FeatureProvider, FeatureSpec
 from likewise.backbones.vit import VitConfig
 from likewise.data import LabelKind
+from likewise.data.images import image_size
 from likewise.episodes.answering import answered, labels_in, present_in
 from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
-from likewise.episodes.items import VOID, relative_labels
-from likewise.episodes.journal import open_journal
+from likewise.episodes.journal import Answered, open_journal
+from likewise.episodes.nway import NwayOutcome, judge_nway
 from likewise.episodes.outcome import Outcome, judge
 from likewise.episodes.sampling import Episode
-from likewise.episodes.support import Labelling, Pairing
+from likewise.episodes.support import KINDS, Labelling, Pairing, Prompting, Simulator
+from likewise.episodes.truth import truth_of
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
@@ -32,12 +34,15 @@ from likewise.task.learning import Place, open_provider
 from likewise.weights import Card
 
 Told = Callable[[int, int], None]  # episodes done, of how many
-KINDS = {"mask": LabelKind.MASK, "box": LabelKind.BOX, "point": LabelKind.POINT, "tag": LabelKind.TAG}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """The episodes to answer; see `episodes_of` and `support_of`."""
+    """The episodes to answer; see `episodes_of` and `support_of`.
+
+    pairing: None for that of the frame, N-way "joint" (official: "drawn"), else "pairs"; prompts: who makes labels of masks.
+    Raises UsageError for what does not fit.
+    """
 
     part: Part = "test"
     fold: int = 0
@@ -47,8 +52,31 @@ class Setting:
     seed: int = 0
     frame: Frame = "fscs"
     labelling: Labelling = "mask"
-    pairing: Pairing = "pairs"
+    points: int = 1
+    negative: int = 0
+    prompts: Simulator = "person"
+    pairing: Pairing | None = None
     official: bool = False
+
+    def __post_init__(self) -> None:
+        if self.frame == "nway" and self.paired == "pairs":
+            raise UsageError("N-way episodes show all classes of an image", where="pairing", remedy="Use the pairing joint, or the frame fscs")
+        self.prompting(0)  # checks it
+
+    @property
+    def paired(self) -> Pairing:
+        """The pairing that is asked for, else that of the frame."""
+        if self.frame != "nway":
+            return self.pairing or "pairs"
+        return self.pairing or ("drawn" if self.official else "joint")
+
+    def facts(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {**asdict(self), "pairing": self.paired}
+
+    def prompting(self, index: int) -> Prompting:
+        """How the support of an episode is labelled."""
+        return Prompting(self.labelling, self.points, self.negative, self.prompts, (self.seed, index))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +100,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The outcomes of a fold, and what they depend on."""
+    """The outcomes of a fold, and what they depend on; runs: of how many reruns they are, dealt out in turn."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[Answered]
     classes: Sequence[int]
     fingerprint: Mapping[str, Any]
+    runs: int = 1
 
 
 class Runner:
@@ -103,14 +132,14 @@ class Runner:
         episodes = drawn(benchmark, setting)
         self._limit_features(len(names_in(episodes)))
         fingerprint = self._fingerprint(benchmark, setting, episodes)
-        with open_journal(folder, fingerprint) as journal:
+        with open_journal(folder, fingerprint, NwayOutcome if setting.frame == "nway" else Outcome) as journal:
             for index in range(len(journal.outcomes), len(episodes)):
                 if told is not None:
                     told(index, len(episodes))
                 journal.add(self._answer(benchmark, setting, index, episodes[index]))
             if told is not None:
                 told(len(episodes), len(episodes))
-            return Evaluated(journal.outcomes[: len(episodes)], list(episodes.images.by_class), fingerprint)
+            return Evaluated(journal.outcomes[: len(episodes)], list(episodes.images.by_class), fingerprint, len(episodes.runs))
 
     @property
     def weights(self) -> dict[str, dict[str, str]]:
@@ -149,7 +178,7 @@ class Runner:
         """All that an outcome depends on, but how many episodes there are: a longer run may follow a shorter one."""
         lists = hashlib.sha256(repr([(number, list(names)) for number, names in episodes.images.by_class.items()]).encode())
         lists.update(repr(list(episodes.images.queries)).encode())
-        chosen = {name: value for name, value in asdict(setting).items() if name != "episodes"}
+        chosen = {name: value for name, value in setting.facts().items() if name != "episodes"}
         return {
             "benchmark": benchmark.name,
             "lists": lists.hexdigest(),
@@ -161,24 +190,27 @@ class Runner:
             "likewise": likewise.__version__,
         }
 
-    def _answer(self, benchmark: Benchmark, setting: Setting, index: int, episode: Episode) -> Outcome:
+    def _answer(self, benchmark: Benchmark, setting: Setting, index: int, episode: Episode) -> Answered:
         """The outcome of an episode."""
         try:
             provider = self._provider  # first: it mounts the method
-            prediction = answered(self.method, provider, benchmark, episode, setting.labelling, setting.pairing)
+            prediction = answered(self.method, provider, benchmark, episode, setting.prompting(index), setting.paired)
         except InputError as error:
             raise InputError(error.what, where=f"episode {index}: {error.where}", remedy=error.remedy) from error
-        truth = benchmark.labels(episode.query)
+        truth, void = truth_of(benchmark, episode.query, episode.classes)
         if truth.shape != prediction.size:
             raise InputError(f"the mask is {truth.shape[::-1]}, its image {prediction.size[::-1]}", where=episode.query, remedy="Give it the size of the image")
-        found = labels_in(prediction, setting.frame), present_in(prediction)
-        return judge(index, episode.query, episode.classes, *found, relative_labels(truth, episode.classes), truth == VOID)
+        labels = labels_in(prediction, setting.frame)
+        if setting.frame == "nway":
+            sizes = [image_size(benchmark.source(name)) for name in sorted(names_in([episode]))]
+            return judge_nway(index, episode.query, episode.classes, labels, truth, void, sizes)
+        return judge(index, episode.query, episode.classes, labels, present_in(prediction), truth, void)
 
 
 def check_takes(method: Method, labelling: Labelling) -> None:
     """UsageError where a method cannot learn from such a support."""
     reachable = set(method.takes) | (set(PATCH_KINDS) if LabelKind.MASK in method.takes else set())
-    if KINDS[labelling] not in reachable:
+    if not KINDS[labelling] <= reachable:
         raise UsageError(f"the method {method.name!r} does not take a {labelling} as support", where="support", remedy="Choose another method or support")
 
 

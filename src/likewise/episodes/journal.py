@@ -14,18 +14,21 @@ from typing import Any
 
 import filelock
 
+from likewise.episodes.nway import NwayOutcome
 from likewise.episodes.outcome import Outcome
 from likewise.errors import OutputError
 from likewise.formats.files import json_bytes, write_atomic
+
+Answered = Outcome | NwayOutcome
 
 
 class Journal:
     """The outcomes that a folder holds, and new ones; while this process holds its lock. Made by `open_journal`."""
 
-    def __init__(self, path: Path | None, outcomes: list[Outcome]) -> None:
+    def __init__(self, path: Path | None, outcomes: list[Answered]) -> None:
         self._path, self.outcomes = path, outcomes
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Answered) -> None:
         """Keep an outcome; it is in the file when this returns."""
         self.outcomes.append(outcome)
         if self._path is not None:
@@ -34,8 +37,8 @@ class Journal:
 
 
 @contextmanager
-def open_journal(folder: Path | None, fingerprint: Mapping[str, Any]) -> Iterator[Journal]:
-    """The journal of a folder, which is made if need be; with None one that is kept nowhere.
+def open_journal(folder: Path | None, fingerprint: Mapping[str, Any], kind: type[Answered] = Outcome) -> Iterator[Journal]:
+    """The journal of a folder with outcomes of a kind, which is made if need be; with None one that is kept nowhere.
 
     Raises OutputError for a folder that another process works on, or that holds the outcomes of something else.
     """
@@ -51,7 +54,7 @@ def open_journal(folder: Path | None, fingerprint: Mapping[str, Any]) -> Iterato
         with lock:
             _compare(folder / "run.json", fingerprint)
             path = folder / "episodes.jsonl"
-            yield Journal(path, _read(path))
+            yield Journal(path, _read(path, kind))
     except filelock.Timeout as error:
         raise OutputError("another evaluation works on it", where=str(folder), remedy="Wait for it, or choose another folder by --out") from error
 
@@ -76,7 +79,7 @@ def _compare(path: Path, fingerprint: Mapping[str, Any]) -> None:
         )
 
 
-def _read(path: Path) -> list[Outcome]:
+def _read(path: Path, kind: type[Answered]) -> list[Answered]:
     """The whole lines of the file, which is cut behind them; OutputError for lines that are no outcomes in order."""
     if not path.exists():
         return []
@@ -85,7 +88,7 @@ def _read(path: Path) -> list[Outcome]:
     if whole != content:
         write_atomic(path, whole)
     try:
-        outcomes = [Outcome.of_json(json.loads(line)) for line in whole.splitlines()]
+        outcomes: list[Answered] = [kind.of_json(json.loads(line)) for line in whole.splitlines()]
         if [one.index for one in outcomes] != list(range(len(outcomes))):
             raise ValueError("its episodes are not in order")
     except (ValueError, KeyError, TypeError) as error:

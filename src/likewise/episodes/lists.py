@@ -14,7 +14,7 @@ import pickle
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -54,11 +54,13 @@ class ImageList:
     """The images of a fold and split.
 
     by_class: the names that show a class, by class number (from 1) in increasing order, in the order of the list;
-    queries: (name, class) in order where the list itself says which are the queries (Pascal), () where they are drawn.
+    queries: (name, class) in order where the list itself says which are the queries (Pascal), () where they are drawn;
+    objects: how many of each class an image shows, where that is known.
     """
 
     by_class: Mapping[int, Sequence[str]]
     queries: Sequence[tuple[str, int]] = ()
+    objects: Mapping[str, Mapping[int, int]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def length(self) -> int:

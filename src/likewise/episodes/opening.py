@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from likewise.episodes.benchmark import Benchmark
+from likewise.episodes.benchmark import Benchmark, Frame
 from likewise.episodes.fss import FssBenchmark
+from likewise.episodes.instances import InstancesBenchmark
 from likewise.episodes.labelled import LabelledBenchmark
 from likewise.episodes.official import OfficialBenchmark
 from likewise.episodes.views import ViewsBenchmark
@@ -22,11 +23,14 @@ def open_benchmark(
     lists: Path | None = None,
     own_lists: bool = False,
     least: int = 1,
+    frame: Frame = "fscs",
+    official: bool = False,
 ) -> Benchmark:
     """The benchmark that a text names: `pascal-5i:ROOT`, `coco-20i:ROOT`, `fss-1000:ROOT`, `views:PATH`, or the PATH of labelled images.
 
     folds, format, least: of labelled images, see `LabelledBenchmark`; lists, own_lists: of the published ones, see
-    `OfficialBenchmark`. Raises UsageError for a name without a folder and options that do not fit, InputError for what is not there.
+    `OfficialBenchmark`; frame "nway" reads coco-20i from COCO's own instances files, official as in `InstancesBenchmark`.
+    Raises UsageError for a name without a folder and options that do not fit, InputError for what is not there.
     """
     name, separator, rest = text.partition(":")
     if not separator or name not in NAMED:
@@ -44,4 +48,6 @@ def open_benchmark(
         raise UsageError(f"{name} has its own folds and format", where="benchmark", remedy="Leave --folds and --as out")
     if name == "fss-1000":
         return FssBenchmark(root)
+    if name == "coco-20i" and frame == "nway":
+        return InstancesBenchmark(root, official=official)
     return OfficialBenchmark("pascal-5i" if name == "pascal-5i" else "coco-20i", root, lists, own_lists)

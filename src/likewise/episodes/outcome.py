@@ -137,7 +137,7 @@ class Scores:
     def _scored(self, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Scores (R,) of the outcomes, each counted as often as weights (R, E) say."""
         exact = 100 * (weights @ self._exact) / np.maximum(weights.sum(axis=1), 1)
-        rows = [self._scored_counts(*pair) for pair in zip(_totals(weights, self._counts), _totals(weights, self._official), strict=True)]
+        rows = [self._scored_counts(*pair) for pair in zip(totals(weights, self._counts), totals(weights, self._official), strict=True)]
         found = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         return {"exact_ratio": exact, **found} if self._frame == "fscs" else found
 
@@ -159,7 +159,7 @@ class Scores:
         return float((unions > 0).mean())
 
 
-def _totals(weights: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def totals(weights: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Counts (E, ...) summed with weights (R, E) -> (R, ...): a product of floats, exact below 2 ** 53, since one of whole numbers is slow."""
     summed = weights @ counts.reshape(len(counts), -1).astype(np.float64)
     return np.rint(summed).astype(np.int64).reshape(len(weights), *counts.shape[1:])

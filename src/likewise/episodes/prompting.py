@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -67,8 +68,8 @@ def boxes_of(mask: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
     """The box (x0, y0, x1, y1) of every part of a mask."""
     found = []
     for part in parts_of(mask):
-        rows, columns = (np.flatnonzero(part.any(axis=axis)) for axis in (1, 0))
-        found.append((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+        top, left, own = _cropped(part)
+        found.append((left, top, left + own.shape[1], top + own.shape[0]))
     return found
 
 
@@ -102,10 +103,17 @@ def scribble_of(mask: NDArray[np.bool_], random: np.random.Generator) -> list[tu
 
 def _inside(part: NDArray[np.bool_], random: np.random.Generator) -> tuple[float, float]:
     """The middle of a pixel of a part, the more likely the farther it is from the border."""
-    distance = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
-    chance = distance.ravel() ** 2
-    place = int(random.choice(part.size, p=chance / chance.sum()))
-    return place % part.shape[1] + 0.5, place // part.shape[1] + 0.5
+    top, left, own = _cropped(part)
+    distance = cv2.distanceTransform(np.pad(own, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    chance = distance.ravel().astype(np.float64) ** 2
+    row, column = divmod(int(random.choice(own.size, p=chance / chance.sum())), own.shape[1])
+    return left + column + 0.5, top + row + 0.5
+
+
+def _cropped(part: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]]:
+    """The first row and column of a part, and the rectangle (h, w) that holds it."""
+    rows, columns = (np.flatnonzero(part.any(axis=axis)) for axis in (1, 0))
+    return int(rows[0]), int(columns[0]), part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _longest_way(rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -1,4 +1,4 @@
-"""Published figures of few-shot classification and segmentation, beside which ours are put. They stand in published.json, with their source."""
+"""Published figures beside which ours are put. They stand in published.json (classification and segmentation) and published_nway.json, with their source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from likewise.episodes.benchmark import Frame
 from likewise.episodes.support import Labelling
 from likewise.errors import UsageError, close_match
 
-SUPERVISION: Mapping[Labelling, str] = {"mask": "pixel", "tag": "image", "box": "pixel", "point": "pixel"}
+SUPERVISION: Mapping[Labelling, str] = {"mask": "pixel", "tag": "image", "box": "pixel", "point": "pixel", "scribble": "pixel", "mix": "pixel"}
 _LABELLING: Mapping[str, Labelling] = {"pixel": "mask", "image": "tag", "mixed": "tag"}
 _OF_STUDIES = ("heads", "loss_weight", "percent_true_masks")  # what rows of ablations alone say
 
@@ -51,25 +51,36 @@ class Published:
 
 
 @cache
-def _file() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(files("likewise.episodes").joinpath("published.json").read_text("utf-8"))
+def _file(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files("likewise.episodes").joinpath(name).read_text("utf-8"))
     return found
+
+
+def _of_frame(frame: Frame) -> dict[str, Any]:
+    return _file("published_nway.json" if frame == "nway" else "published.json")
 
 
 @cache
 def every_row() -> tuple[Published, ...]:
-    """All rows, in the order of the paper."""
-    return tuple(Published(**row) for row in _file()["rows"])
+    """All rows of the paper on classification and segmentation, in its order."""
+    return tuple(Published(**row) for row in _of_frame("fscs")["rows"])
 
 
-def source() -> str:
+@cache
+def nway_rows() -> tuple[Published, ...]:
+    """The rows of N-way segmentation, by ways."""
+    rows = _of_frame("nway")["rows"]
+    return tuple(Published(table="", benchmark="coco-20i", frame="nway", supervision="pixel", variant={}, folds={}, **row) for row in rows)
+
+
+def source(frame: Frame = "fscs") -> str:
     """Where the figures are from."""
-    return str(_file()["source"])
+    return str(_of_frame(frame)["source"])
 
 
-def protocol() -> str:
+def protocol(frame: Frame = "fscs") -> str:
     """How they were made."""
-    return str(_file()["protocol"])
+    return str(_of_frame(frame)["protocol"])
 
 
 def rows_of(table: str) -> list[Published]:
@@ -82,6 +93,8 @@ def rows_of(table: str) -> list[Published]:
 
 def rows_beside(benchmark: str, frame: Frame, labelling: Labelling, way: int, shot: int) -> list[Published]:
     """Rows of the same setting, of this benchmark if there are any, else of all: each method once, without ablations."""
+    if frame == "nway":
+        return [row for row in nway_rows() if (row.supervision, row.way, row.shot) == (SUPERVISION[labelling], way, shot)]
     same = [
         row
         for row in every_row()

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 import likewise
-from likewise.episodes.benchmark import Benchmark
+from likewise.episodes.benchmark import Benchmark, Frame
 from likewise.episodes.evaluation import Evaluated, Runner, Setting
-from likewise.episodes.outcome import LEVEL, RESAMPLES, Scores, bounds
+from likewise.episodes.nway import NwayOutcome, NwayScores
+from likewise.episodes.outcome import LEVEL, RESAMPLES, Outcome, Scores, bounds
 from likewise.episodes.published import Published, protocol, rows_beside, source
 
 TrainedOn = Literal["unknown", "strict-folds", "in-domain", "other-data"]
@@ -30,6 +31,13 @@ PROTOCOLS: Mapping[str, str] = {
     "unknown": "trained, on what was not said (`--trained-on`)",
 }
 COLUMNS = {"exact_ratio": "exact ratio", "miou": "mIoU", "miou_official": "mIoU, official", "fb_iou": "FB-IoU"}
+NWAY_COLUMNS = {"miou": "mIoU", "fb_iou": "FB-IoU", "miou_official": "mIoU, official", "fb_iou_official": "FB-IoU, official"}
+NOTE = "mIoU leaves void out and classes that nothing shows; the official one counts such classes as 0, and in FS-CS void as background."
+NWAY_NOTE = (
+    "One table of counts over all episodes. mIoU: the mean over the classes that occur; FB-IoU: the mean of foreground and background; void is left out. "
+    "Official: as the published code counts, where classes of an episode merge for most numbers of ways, and FB-IoU is the foreground's alone."
+)
+FRAMES: Mapping[Frame, str] = {"fscs": "FS-CS", "fss": "FS-S", "nway": "N-way"}
 
 
 def protocol_of(runner: Runner, trained_on: TrainedOn) -> str:
@@ -58,7 +66,7 @@ def record_of(
         "weights": runner.weights,
         "protocol": protocol_of(runner, trained_on),
         "benchmark": benchmark.name,
-        "episodes": {name: value for name, value in asdict(setting).items() if name != "fold"},
+        "episodes": {name: value for name, value in setting.facts().items() if name != "fold"},
         "interval": {"level": LEVEL, "resamples": RESAMPLES, "of": "episodes"},
         "folds": found,
         "average": {name: fmean(fold["scores"][name] for fold in found) for name in found[0]["scores"]},
@@ -75,18 +83,20 @@ def compared(setting: Setting, one: Mapping[int, Evaluated], other: Mapping[int,
     return {name: {"difference": value, "interval": bounds(here[name] - there[name])} for name, value in ahead.items()}
 
 
-def scores_of(evaluated: Evaluated, setting: Setting) -> Scores:
+def scores_of(evaluated: Evaluated, setting: Setting) -> Scores | NwayScores:
     """The scores of a fold."""
-    return Scores(evaluated.outcomes, evaluated.classes, setting.frame)
+    if setting.frame == "nway":
+        return NwayScores([one for one in evaluated.outcomes if isinstance(one, NwayOutcome)], evaluated.classes, evaluated.runs)
+    return Scores([one for one in evaluated.outcomes if isinstance(one, Outcome)], evaluated.classes, setting.frame)
 
 
-def _over_folds(scores: Sequence[Scores]) -> dict[str, NDArray[np.float64]]:
+def _over_folds(scores: Sequence[Scores | NwayScores]) -> dict[str, NDArray[np.float64]]:
     """Means over folds of the scores of episodes drawn anew."""
     draws = [each.drawn_anew() for each in scores]
     return {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
 
 
-def _fold(benchmark: Benchmark, fold: int, evaluated: Evaluated, scores: Scores) -> dict[str, Any]:
+def _fold(benchmark: Benchmark, fold: int, evaluated: Evaluated, scores: Scores | NwayScores) -> dict[str, Any]:
     return {
         "fold": fold,
         "lists": evaluated.fingerprint["lists"],
@@ -102,15 +112,16 @@ def page_of(record: Mapping[str, Any]) -> str:
     asked = record["episodes"]
     shot = asked["shot"] if isinstance(asked["shot"], int) else max(asked["shot"])
     beside = rows_beside(record["benchmark"], asked["frame"], asked["labelling"], asked["way"], shot)
-    lines = [f"# {title_of(record)}", "", head_row(), rule_row(), own_row(record), *(published_row(row) for row in beside), ""]
-    lines += [f"- Protocol here: {PROTOCOLS[record['protocol']]}.", f"- Published: {protocol()}. {source()}."]
+    columns = columns_of(asked)
+    lines = [f"# {title_of(record)}", "", head_row(columns), rule_row(columns), own_row(record), *(published_row(row, columns) for row in beside), ""]
+    lines += [f"- Protocol here: {PROTOCOLS[record['protocol']]}.", f"- Published: {protocol(asked['frame'])}. {source(asked['frame'])}."]
     if any(row.benchmark != record["benchmark"] for row in beside):
         lines.append(f"- **Other data.** The published rows are of other images and classes than {record['benchmark']}: they show the order of size alone.")
-    if asked["labelling"] in ("box", "point"):
-        lines.append(f"- The paper has no {asked['labelling']} support: its rows are those of masks.")
+    if beside and asked["labelling"] not in ("mask", "tag"):
+        lines.append(f"- No figure with a {asked['labelling']} support is published: the rows are those of masks.")
     lines += [
         "- In brackets: 95 % of the values when episodes are drawn anew (bootstrap)." + (" Means over folds." if len(record["folds"]) > 1 else ""),
-        "- mIoU leaves void out and classes that nothing shows; the official one counts such classes as 0, and in FS-CS void as background.",
+        f"- {NWAY_NOTE if asked['frame'] == 'nway' else NOTE}",
         "",
         *_class_table(record),
     ]
@@ -120,40 +131,61 @@ def page_of(record: Mapping[str, Any]) -> str:
 def title_of(record: Mapping[str, Any]) -> str:
     """What was evaluated, in a line."""
     asked = record["episodes"]
-    frame = {"fscs": "FS-CS", "fss": "FS-S"}[asked["frame"]]
-    return f"{record['label']} on {record['benchmark']} ({asked['part']}): {frame}, {asked['way']}-way {_shots(asked['shot'])}-shot, {asked['labelling']}"
+    words = [f"{record['label']} on {record['benchmark']} ({asked['part']}): {FRAMES[asked['frame']]}", f"{asked['way']}-way {_shots(asked['shot'])}-shot"]
+    return ", ".join([*words, labelling_of(asked)] + (["official"] if asked["frame"] == "nway" and asked["official"] else []))
 
 
-def head_row() -> str:
+def labelling_of(asked: Mapping[str, Any]) -> str:
+    """In words what support images are labelled by.
+
+    >>> labelling_of({"labelling": "point", "points": 3, "negative": 1, "prompts": "person"})
+    '3 points and 1 negative'
+    """
+    if asked["prompts"] == "published":
+        return f"{asked['labelling']} as Label Anything makes it"
+    if (asked["points"], asked["negative"]) == (1, 0):
+        return str(asked["labelling"])
+    return f"{asked['points']} point{'s' * (asked['points'] > 1)}" + (f" and {asked['negative']} negative" if asked["negative"] else "")
+
+
+def columns_of(asked: Mapping[str, Any]) -> Mapping[str, str]:
+    """The scores of a frame and their heads, those first that are asked for: as meant, or as the published code counts."""
+    if asked["frame"] != "nway":
+        return COLUMNS
+    return dict(sorted(NWAY_COLUMNS.items(), key=lambda item: item[0].endswith("_official") != asked["official"]))
+
+
+def head_row(columns: Mapping[str, str] = COLUMNS) -> str:
     """The heads of the columns."""
-    return "| | benchmark | protocol | " + " | ".join(COLUMNS.values()) + " |"
+    return "| | benchmark | protocol | " + " | ".join(columns.values()) + " |"
 
 
-def rule_row() -> str:
+def rule_row(columns: Mapping[str, str] = COLUMNS) -> str:
     """The rule below the heads."""
-    return "|---" * (3 + len(COLUMNS)) + "|"
+    return "|---" * (3 + len(columns)) + "|"
 
 
 def own_row(record: Mapping[str, Any]) -> str:
     """The row of an evaluation, in bold."""
     folds = record["folds"]
     words = f"{record['benchmark']}, {_folds(folds)} of {folds[0]['episodes']:,} episodes"
-    cells = [_cell(record["average"].get(name), record["intervals"].get(name)) for name in COLUMNS]
+    cells = [_cell(record["average"].get(name), record["intervals"].get(name)) for name in columns_of(record["episodes"])]
     return _row(f"**{record['label']}**, here", words, record["protocol"], cells)
 
 
 def against_row(record: Mapping[str, Any]) -> str:
     """The row of an evaluation's lead over the first of the same call."""
     facts = record["against"]["scores"]
-    cells = [_cell(facts[name]["difference"], facts[name]["interval"], "+") if name in facts else "" for name in COLUMNS]
+    cells = [_cell(facts[name]["difference"], facts[name]["interval"], "+") if name in facts else "" for name in columns_of(record["episodes"])]
     return _row(f"{record['label']} less {record['against']['method']}", record["benchmark"], "same episodes", cells)
 
 
-def published_row(row: Published) -> str:
-    """A row of the paper: what it prints as mIoU of FS-CS is the official one."""
+def published_row(row: Published, columns: Mapping[str, str] = COLUMNS) -> str:
+    """A row of the paper: what it prints as mIoU of FS-CS and N-way is the official one."""
     values = {"miou_official" if name == "miou" else name: value for name, value in row.average.items()}
-    cells = [_cell(values.get(name), None) for name in COLUMNS]
-    return _row(f"{row.title}, table {row.table}", f"{row.benchmark}, 4 folds of 1,000 episodes", "strict-folds", cells)
+    cells = [_cell(values.get(name), None) for name in columns]
+    title = f"{row.title}, table {row.table}" if row.table else f"{row.title}, published"
+    return _row(title, f"{row.benchmark}, 4 folds of {'5 x ' if row.frame == 'nway' else ''}1,000 episodes", "strict-folds", cells)
 
 
 def _class_table(record: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 from likewise.episodes.benchmark import Benchmark
 from likewise.episodes.evaluation import Contender, Evaluated, Runner, Setting, check_takes, drawn
 from likewise.episodes.provenance import trained_on_of
-from likewise.episodes.record import TrainedOn, against_row, compared, head_row, own_row, page_of, record_of, rule_row
+from likewise.episodes.record import TrainedOn, against_row, columns_of, compared, head_row, own_row, page_of, record_of, rule_row
 from likewise.episodes.support import Labelling
 from likewise.episodes.switches import ABLATIONS, trained_with
 from likewise.episodes.tables import Block, blocks_of, page_of_table, repeated
@@ -188,7 +188,8 @@ def page_of_all(records: Sequence[Mapping[str, Any]]) -> str:
     pages = [page_of(record) for record in records]
     if len(records) > 1:
         rows = [*(own_row(record) for record in records), *(against_row(record) for record in records[1:])]
-        pages.insert(0, "\n".join([head_row(), rule_row(), *rows]) + "\n")
+        columns = columns_of(records[0]["episodes"])
+        pages.insert(0, "\n".join([head_row(columns), rule_row(columns), *rows]) + "\n")
     return "\n".join(pages)
 
 
@@ -197,10 +198,15 @@ def name_of(setting: Setting) -> str:
 
     >>> name_of(Setting(way=2, shot=(1, 5), labelling="tag", seed=3))
     'test-fscs-2way-1+5shot-tag-seed3'
+    >>> name_of(Setting(frame="nway", way=5, labelling="point", points=3, negative=1))
+    'test-nway-5way-1shot-point-3points-1negative'
     """
     shot = str(setting.shot) if isinstance(setting.shot, int) else "+".join(map(str, setting.shot))
     words = [setting.part, setting.frame, f"{setting.way}way", f"{shot}shot", setting.labelling]
-    words += [setting.pairing] if setting.pairing != "pairs" else []
+    words += [f"{setting.points}points"] if setting.points != 1 else []
+    words += [f"{setting.negative}negative"] if setting.negative else []
+    words += [setting.prompts] if setting.prompts != "person" else []
+    words += [setting.paired] if setting.paired == "joint" and setting.frame != "nway" else []
     words += [f"seed{setting.seed}"] if setting.seed else []
     return "-".join(words + (["official"] if setting.official else []))
 

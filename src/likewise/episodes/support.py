@@ -4,79 +4,130 @@
             else, other classes of the episode too, is background; an image drawn for two classes is there twice
     joint   each image drawn is there once, with all classes of the episode that it shows: nothing is called background that
             is not, but a class may then have more examples than shots
+    drawn   the same, but an image drawn for two classes is there twice, as in Label Anything's code
 
-Weaker labels are made of the masks, always the same: the smallest box around a class; the pixel of a class that lies
-deepest inside it; a tag that says "present". With `pairs` a tag, box or point says nothing of other classes.
+Weaker labels are made of the masks: as a person would give them (`prompting`), or as Label Anything's code makes them (`prompted.simulation`), drawn
+by the seed and the episode alone. With `pairs` a tag, box or point says nothing of other classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from likewise.data import Example, Support
+from likewise.data import ClassTable, Example, LabelKind, Labels, Support
 from likewise.episodes.benchmark import Benchmark
-from likewise.episodes.items import VOID, relative_labels
+from likewise.episodes.items import VOID
+from likewise.episodes.prompted.simulation import SUBSETS, Chance, Kind, simulated
+from likewise.episodes.prompting import PromptKind, prompted
 from likewise.episodes.sampling import Episode
-from likewise.errors import InputError
+from likewise.episodes.truth import objects_in, truth_of
+from likewise.errors import InputError, UsageError
 
-Labelling = Literal["mask", "box", "point", "tag"]
-Pairing = Literal["pairs", "joint"]
+Labelling = Literal["mask", "box", "point", "scribble", "tag", "mix"]
+Pairing = Literal["pairs", "joint", "drawn"]
+Simulator = Literal["person", "published"]
+
+KINDS: Mapping[Labelling, frozenset[LabelKind]] = {
+    "mask": frozenset({LabelKind.MASK}),
+    "box": frozenset({LabelKind.BOX}),
+    "point": frozenset({LabelKind.POINT}),
+    "scribble": frozenset({LabelKind.SCRIBBLE}),
+    "tag": frozenset({LabelKind.TAG}),
+    "mix": frozenset({LabelKind.MASK, LabelKind.BOX, LabelKind.POINT}),
+}
+_BY_PERSON: Mapping[Labelling, PromptKind] = {"mask": "mask", "box": "box", "point": "point", "scribble": "scribble", "tag": "tag"}
+_PUBLISHED: Mapping[Labelling, tuple[Kind, ...]] = {"mask": ("mask",), "box": ("bbox",), "point": ("point",)}
 
 
-def support_of(episode: Episode, benchmark: Benchmark, labelling: Labelling = "mask", pairing: Pairing = "pairs") -> Support:
+@dataclass(frozen=True)
+class Prompting:
+    """How the labels of a support are made of its masks.
+
+    labelling: what they are; "mix" is Label Anything's training: for each episode one of the seven sets of masks, boxes and points, of
+    which each object's prompt is drawn; points, negative: points a class, and outside of all, of a person; simulator: a "person",
+    or the "published" code, which makes one prompt an object; seed: all that chance hangs on. Raises UsageError for what does not fit.
+    """
+
+    labelling: Labelling = "mask"
+    points: int = 1
+    negative: int = 0
+    simulator: Simulator = "person"
+    seed: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        if self.points < 1 or self.negative < 0:
+            raise UsageError(
+                f"{self.points} points and {self.negative} negative ones", where="support", remedy="Ask for at least one point, or for another support"
+            )
+        if (self.points, self.negative) != (1, 0) and (self.labelling != "point" or self.simulator != "person"):
+            raise UsageError(
+                "numbers of points belong to points of a person", where="support", remedy="Use --support point with --prompts person, or leave them out"
+            )
+        if self.simulator == "published" and self.labelling not in (*_PUBLISHED, "mix"):
+            raise UsageError(f"the published code makes no {self.labelling}s", where="support", remedy="Use mask, box, point or mix, or --prompts person")
+        if self.simulator == "person" and self.labelling == "mix":
+            raise UsageError("the mix of masks, boxes and points is that of the published code", where="support", remedy="Add --prompts published")
+
+
+def support_of(episode: Episode, benchmark: Benchmark, prompting: Prompting | Labelling = "mask", pairing: Pairing = "pairs") -> Support:
     """The support of an episode: class n in the order drawn has the number n + 1 and its name.
 
     Raises InputError where a support image does not show the class that it was drawn for.
     """
+    asked = Prompting(prompting) if isinstance(prompting, str) else prompting
     names = [benchmark.class_names[number] for number in episode.classes]
-    examples = _pairs(episode) if pairing == "pairs" else _joint(episode)
-    labelled = [_example(benchmark, name, places, episode, labelling, f"{copy}/{name}") for copy, (name, places) in enumerate(examples)]
-    return Support(labelled, dict(enumerate(names, start=1)))
+    examples = _pairs(episode) if pairing == "pairs" else _joint(episode, once=pairing == "joint")
+    maker = _Maker(asked, benchmark, episode, names)
+    return Support([maker.example(name, places, f"{copy}/{name}") for copy, (name, places) in enumerate(examples)], dict(enumerate(names, start=1)))
 
 
 def _pairs(episode: Episode) -> list[tuple[str, list[int]]]:
     return [(name, [place]) for place, names in enumerate(episode.supports, start=1) for name in names]
 
 
-def _joint(episode: Episode) -> list[tuple[str, list[int]]]:
+def _joint(episode: Episode, *, once: bool) -> list[tuple[str, list[int]]]:
     every = list(range(1, len(episode.classes) + 1))
-    return [(name, every) for name in dict.fromkeys(name for names in episode.supports for name in names)]
+    drawn = [name for names in episode.supports for name in names]
+    return [(name, every) for name in (dict.fromkeys(drawn) if once else drawn)]
 
 
-def _example(benchmark: Benchmark, name: str, places: Iterable[int], episode: Episode, labelling: Labelling, title: str) -> Example:
-    labels = benchmark.labels(name)
-    own = relative_labels(labels, episode.classes)
-    shown = [place for place in places if (own == place).any()]
-    if not shown:
-        raise InputError("it does not show the class that the list says", where=name, remedy="Take masks and lists from the same release of the data")
-    source = benchmark.source(name)
-    if labelling == "mask":
+class _Maker:
+    """Makes the examples of an episode, one after the other by the same chance."""
+
+    def __init__(self, prompting: Prompting, benchmark: Benchmark, episode: Episode, names: Sequence[str]) -> None:
+        self._asked, self._benchmark, self._episode, self._names = prompting, benchmark, episode, names
+        self._random = np.random.default_rng(prompting.seed)
+        self._chance = Chance.seeded(int(self._random.integers(1 << 31)))
+        self._kinds = _PUBLISHED.get(prompting.labelling) or self._chance.python.choice(SUBSETS)
+
+    def example(self, name: str, places: Iterable[int], title: str) -> Example:
+        """The example of an image with the labels of some classes of the episode, by their places from 1."""
+        own, void = truth_of(self._benchmark, name, self._episode.classes)
+        shown = [place for place in places if (own == place).any()]
+        if not shown:
+            raise InputError("it does not show the class that the list says", where=name, remedy="Take masks and lists from the same release of the data")
+        if self._asked.simulator == "published":
+            return self._published(name, title, shown, absent=[place for place in places if place not in shown])
         kept = np.where(np.isin(own, shown), own, 0).astype(np.int16)
-        return Example(source, title, label_map=np.where(labels == VOID, np.int16(VOID), kept))
-    if labelling == "box":
-        return Example(source, title, boxes={place: [box_around(own == place)] for place in shown})
-    if labelling == "point":
-        return Example(source, title, points={place: {"positive": [deepest_point(own == place)], "negative": []} for place in shown})
-    return Example(source, title, tags=dict.fromkeys(shown, True))
+        drawn = Example(self._benchmark.source(name), title, label_map=np.where(void, np.int16(VOID), kept))
+        table = ClassTable({place: self._names[place - 1] for place in places})
+        labels = Labels(own.shape, np.where(void, np.int16(-1), kept))
+        return prompted(drawn, labels, table, _BY_PERSON[self._asked.labelling], self._random, points=self._asked.points, negative=self._asked.negative)
 
-
-def box_around(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    """The smallest box (x0, y0, x1, y1), half open, around a mask (H, W) that is not empty.
-
-    >>> box_around(np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], bool))
-    (1.0, 1.0, 3.0, 3.0)
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
-
-
-def deepest_point(mask: NDArray[np.bool_]) -> tuple[float, float]:
-    """The centre (x, y) of the pixel of a mask (H, W) that is farthest from everything else, the picture's rim too; the first of equals."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(depth.argmax()), mask.shape)
-    return float(column) + 0.5, float(row) + 0.5
+    def _published(self, name: str, title: str, shown: Sequence[int], absent: Sequence[int]) -> Example:
+        """The example with a prompt for each object, as Label Anything's code makes them; boxes of training are moved a little."""
+        objects, size = objects_in(self._benchmark, name, self._episode.classes)
+        noisy = self._asked.labelling == "mix"
+        found = simulated(objects, shown, size, self._kinds, self._chance, noisy=noisy)
+        return Example(
+            self._benchmark.source(name),
+            title,
+            masks={place: mask for place, mask in found.masks.items()},  # noqa: C416 (keys of a wider type)
+            boxes={place: boxes.tolist() for place, boxes in found.boxes.items()},
+            points={place: {"positive": points.tolist(), "negative": []} for place, points in found.positive.items()},
+            tags=dict.fromkeys(absent, False),
+        )

@@ -9,7 +9,7 @@ from typing import Any
 from likewise.episodes.benchmark import Benchmark
 from likewise.episodes.evaluation import Setting
 from likewise.episodes.published import Published, protocol, rows_of, source
-from likewise.episodes.record import PROTOCOLS, head_row, own_row, published_row, rule_row
+from likewise.episodes.record import FRAMES, PROTOCOLS, head_row, own_row, published_row, rule_row
 from likewise.episodes.switches import need_of
 from likewise.errors import InputError
 
@@ -25,8 +25,7 @@ class Block:
     @property
     def title(self) -> str:
         """The setting in words."""
-        frame = {"fscs": "FS-CS", "fss": "FS-S"}[self.setting.frame]
-        return f"{frame}, {self.setting.way}-way {self.setting.shot}-shot, support by {self.setting.labelling}"
+        return f"{FRAMES[self.setting.frame]}, {self.setting.way}-way {self.setting.shot}-shot, support by {self.setting.labelling}"
 
 
 def blocks_of(table: str, base: Setting, check: Callable[[Setting], object]) -> list[Block]:

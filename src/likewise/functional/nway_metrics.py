@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Confusion = NDArray[np.int64]  # (classes, classes): truth by prediction, the background first
+Overlaps = NDArray[np.int64]  # (..., 2, classes + 1): intersection and union of each class, and of the foreground
 
 
 def benchmark_labels(labels: NDArray[np.integer], numbers: Sequence[int], *, official: bool = False) -> NDArray[np.integer]:
@@ -35,33 +36,54 @@ def confusion(predicted: NDArray[np.integer], truth: NDArray[np.integer], count:
     return np.bincount(flat, minlength=count * count).reshape(count, count)
 
 
+def overlaps(counts: Confusion) -> Overlaps:
+    """Intersection and union in pixels (2, classes + 1): of each class, and last of all but the background, classes not told apart."""
+    both, whole = np.diag(counts), counts.sum(0) + counts.sum(1)
+    outside = counts.sum() - counts[0, 0]
+    return np.stack([np.append(both, counts[1:, 1:].sum()), np.append(whole - both, outside)]).astype(np.int64)
+
+
+def scores_of(found: Overlaps, *, official: bool = False) -> dict[str, NDArray[np.float64]]:
+    """Scores (...) of overlaps (..., 2, classes + 1) that were added over episodes.
+
+    {"miou" over the classes that occur, "bmiou" with the background, "foreground", "fb_iou", the mean of foreground and background}.
+    official: as the code has them; the mIoU is wrong where classes do not occur, and FB-IoU is the foreground's IoU.
+    """
+    iou = _iou(found)
+    by_class, background, foreground = iou[..., :-1], np.nan_to_num(iou[..., 0]), np.nan_to_num(iou[..., -1])
+    every, classes = _mean(by_class), by_class.shape[-1]
+    if official:
+        return {"miou": (every * classes - background) / (classes - 1), "bmiou": every, "fb_iou": foreground}
+    return {"miou": _mean(by_class[..., 1:]), "bmiou": every, "foreground": foreground, "fb_iou": (foreground + background) / 2}
+
+
 def class_iou(counts: Confusion) -> NDArray[np.float64]:
     """The IoU (classes,) of each class, NaN for one that is neither there nor predicted."""
-    both = np.diag(counts).astype(np.float64)
-    whole = counts.sum(0) + counts.sum(1) - both
-    return np.divide(both, whole, out=np.full(len(both), np.nan), where=whole > 0)
+    return _iou(overlaps(counts)[:, :-1])
 
 
 def foreground_iou(counts: Confusion) -> float:
     """The IoU of everything but the background, classes not told apart."""
-    return float(counts[1:, 1:].sum() / max(counts.sum() - counts[0, 0], 1))
+    return nway_scores(counts)["foreground"]
 
 
 def nway_scores(counts: Confusion) -> dict[str, float]:
-    """{"miou" over the classes that occur, "bmiou" with the background, "foreground", "fb_iou", the mean of foreground and background}."""
-    by_class = class_iou(counts)
-    foreground = foreground_iou(counts)
-    background = float(np.nan_to_num(by_class[0]))
-    return {"miou": _mean(by_class[1:]), "bmiou": _mean(by_class), "foreground": foreground, "fb_iou": (foreground + background) / 2}
+    """The scores of one table of counts; see `scores_of`."""
+    return {name: float(value) for name, value in scores_of(overlaps(counts)).items()}
 
 
 def official_scores(counts: Confusion) -> dict[str, float]:
-    """{"miou", "bmiou", "fb_iou"} as the code has them: the first is wrong where classes do not occur, the last is the foreground's IoU."""
-    by_class = class_iou(counts)
-    mean, classes = _mean(by_class), len(by_class)
-    return {"miou": (mean * classes - float(np.nan_to_num(by_class[0]))) / (classes - 1), "bmiou": mean, "fb_iou": foreground_iou(counts)}
+    """{"miou", "bmiou", "fb_iou"} of one table of counts as the code has them; see `scores_of`."""
+    return {name: float(value) for name, value in scores_of(overlaps(counts), official=True).items()}
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
+def _iou(found: Overlaps) -> NDArray[np.float64]:
+    """IoU (..., n) of overlaps (..., 2, n); NaN where the union is empty."""
+    both, whole = found[..., 0, :].astype(np.float64), found[..., 1, :]
+    return np.divide(both, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean (...) of what is known of values (..., n); 0 where nothing is."""
+    known = ~np.isnan(values)
+    return np.asarray(np.where(known, values, 0).sum(-1) / np.maximum(known.sum(-1), 1))

@@ -22,6 +22,7 @@ from likewise.formats.index_png_writer import label_png
 
 if TYPE_CHECKING:
     from likewise.task import Task
+    from likewise.task.segment_anything import SegmentAnything
 
 Watch = Callable[[int, int], None]
 
@@ -40,10 +41,11 @@ def check_out(out: Path) -> None:
         raise OutputError("there is something already", where=str(out), remedy="Name a new folder")
 
 
-def refine_folder(task: Task, out: Path, watch: Watch | None = None) -> Refined:
+def refine_folder(task: Task, out: Path, watch: Watch | None = None, by: SegmentAnything | None = None) -> Refined:
     """Write the examples of a task with masks in place of coarse labels: images/, masks/, overlays/ and dataset.json.
 
-    Images are copied. Raises OutputError for a folder that holds something, InputError for a task whose examples have no files.
+    by: a promptable network that draws them instead, but for tags. Images are copied.
+    Raises OutputError for a folder that holds something, InputError for a task whose examples have no files.
     """
     check_out(out)
     drawn: list[str] = []
@@ -52,7 +54,7 @@ def refine_folder(task: Task, out: Path, watch: Watch | None = None) -> Refined:
     for index, example in enumerate(task.support.examples):
         if not isinstance(example.image, (str, os.PathLike)):
             raise InputError("its image is no file", where=example.name, remedy="Refine by `Task.refine` in Python")
-        own = task.refined_map(example)
+        own = task.refined_map(example, by)
         labels = own if own is not None else example.labels.label_map
         (kept if own is None else drawn).append(example.name)
         source = Path(example.image)

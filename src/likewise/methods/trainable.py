@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.data.image_prompts import ImagePrompts
 
 if TYPE_CHECKING:
     from likewise.methods.base import Method
@@ -46,6 +47,29 @@ class DenseTrainingEpisode:
     query_values: Tensor
     query_known: Tensor
     categorical: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class PromptedTrainingEpisode:
+    """N classes at once: tokens of M pictures of the support and of a query, prompts in the support, the truth of the query.
+
+    query: (P, F); support: (M, P, F), of square pictures of `side` pixels; prompts: of each picture of the support, in pixels of
+    that square; numbers: the N classes, sorted; truth: (side, side) int64, the place of a pixel's class in `numbers` and 1, 0 for the
+    background, -100 where nothing is known.
+    """
+
+    query: Tensor
+    support: Tensor
+    prompts: tuple[ImagePrompts, ...]
+    numbers: tuple[int, ...]
+    truth: Tensor
+
+
+@dataclass(frozen=True)
+class PromptedTrainingBatch:
+    """Episodes that are answered together, as weights of classes are those of a batch: alike in pictures and classes, not in prompts."""
+
+    episodes: tuple[PromptedTrainingEpisode, ...]
 
 
 Kind = TypeVar("Kind", contravariant=True)  # of episodes
@@ -85,4 +109,13 @@ class DenseTrainable(Trainable[DenseTrainingEpisode], Protocol):
 
     def answers(self, episode: DenseTrainingEpisode) -> Tensor:
         """Values (C, Q, H, W) in 0..1 for the queries, given the support; nothing is dropped."""
+        ...
+
+
+@runtime_checkable
+class PromptTrainable(Trainable[PromptedTrainingBatch], Protocol):
+    """A `Trainable` of episodes with any prompts for several classes, by the batch."""
+
+    def logits(self, batch: PromptedTrainingBatch, generator: torch.Generator | None = None) -> Tensor:
+        """Logits (B, N+1, h, w) of the queries; the generator marks classes by chance, None always alike."""
         ...

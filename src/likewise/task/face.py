@@ -20,7 +20,7 @@ from likewise import formats
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, Prepared, StageTimes
 from likewise.data import ClassTable, Example, LabelledImage, Prediction, Support, Target
 from likewise.data.example import Unlabelled
-from likewise.data.images import MAX_PIXELS, ImageSource
+from likewise.data.images import MAX_PIXELS, ImageSource, read_image
 from likewise.errors import InputError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Progress, Query, to_device
 from likewise.methods.keypoints import with_heatmaps
@@ -30,6 +30,7 @@ from likewise.task.file import digest_of
 from likewise.task.finish import finish
 from likewise.task.learning import Kept, Place, as_support, check_fit, extract, learn_memory, open_provider
 from likewise.task.refining import refined_map
+from likewise.task.segment_anything import SegmentAnything, joined_scores
 from likewise.task.thumbnails import Thumbnail
 
 
@@ -191,14 +192,15 @@ class Task:
             return [self.predict(one) for one in image]
         return self.predict_prepared([self.prepare(image)])[0]
 
-    def refine(self, example: Example) -> Example:
+    def refine(self, example: Example, by: SegmentAnything | None = None) -> Example:
         """The example with a label map in place of boxes, points, scribbles and tags: drawn by this task, held to what they say.
 
+        by: a promptable network that is asked instead, but for tags (`task.segment_anything`).
         Dense maps, keypoints and tags of absent classes stay. An example whose pixels are all labelled comes back as it is. Raises
         InputError for labels that do not fit the image or this task's classes.
         """
         (labelled,) = Support([example], classes=dict(self.classes.names), targets=self.targets).examples
-        drawn = self.refined_map(labelled)
+        drawn = self.refined_map(labelled, by)
         if drawn is None:
             return example
         absent: dict[int | str, bool] = {number: False for number, there in labelled.labels.tags.items() if not there}
@@ -212,13 +214,16 @@ class Task:
             unlabelled=example.unlabelled,
         )
 
-    def refined_map(self, example: LabelledImage) -> NDArray[np.int16] | None:
+    def refined_map(self, example: LabelledImage, by: SegmentAnything | None = None) -> NDArray[np.int16] | None:
         """The label map (H, W) of an example of a support, as in `refine`; None where there is nothing coarse to turn into one."""
         labels = example.labels
         coarse = bool(labels.boxes or labels.points or labels.scribbles or any(labels.tags.values()))
         if example.image is None or not coarse or (labels.label_map is not None and labels.unlabelled == "background"):
             return None
-        return refined_map(self.predict(example.image).scores, labels, self.classes.numbers)
+        scores, picture = self.predict(example.image).scores, read_image(example.image)
+        if by is not None:
+            scores = joined_scores(scores, by.chances(picture, labels, self.classes.numbers), self.classes.numbers)
+        return refined_map(scores, labels, self.classes.numbers, picture)
 
     def label(self, images: str | Path, out: str | Path, **options: Any) -> Any:
         """Label a folder of images into `out`; the options and the summary are those of `likewise.labelling.label_folder`."""

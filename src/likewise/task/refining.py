@@ -1,6 +1,7 @@
 """Coarse labels turned into masks by a task: what `Task.refine` does.
 
-The task says how likely every class is at each pixel; the labels say what is certain. A class stays inside its boxes, takes at
+The task says how likely every class is at each pixel; the labels say what is certain. Outlines move to the edges of the picture that are
+near (`functional.outlines`): an answer is as coarse as the patches that it was made of. A class stays inside its boxes, takes at
 least a part of each of them, stands at its points and along its scribbles, and leaves the parts that hold a negative point and no
 positive one; a class that the labels exclude is nowhere. Pixels that were drawn stay as they were drawn.
 """
@@ -15,19 +16,23 @@ from scipy import ndimage
 
 from likewise.data import Labels
 from likewise.data.geometry import draw_polyline
+from likewise.functional.outlines import snapped
 
 LEAST = 0.2  # share of a box that its class takes at least
 AROUND = 0.01  # radius of what a point says for certain, as a share of the picture's longer side
 _TOUCHING = np.ones((3, 3), bool)
 
 
-def refined_map(scores: NDArray[np.floating], labels: Labels, numbers: Sequence[int]) -> NDArray[np.int16]:
+def refined_map(scores: NDArray[np.floating], labels: Labels, numbers: Sequence[int], picture: NDArray[np.uint8] | None = None) -> NDArray[np.int16]:
     """The label map (H, W) of an image: scores (N+1, H, W) of the background and the classes `numbers`, and what is known of it.
 
-    0 is the background, -1 what was to be ignored.
+    picture: (H, W, 3), to whose edges outlines move; None leaves them. 0 is the background, -1 what was to be ignored.
     """
     allowed = np.stack([np.ones(labels.size, bool), *(_where(labels, number) for number in numbers)])
     best = np.where(allowed, scores, -np.inf).argmax(axis=0)
+    if picture is not None:
+        best = snapped(picture, best)
+        best[~np.take_along_axis(allowed, best[None], axis=0)[0]] = 0
     for place, number in enumerate(numbers, start=1):
         for box in labels.boxes.get(number, ()):
             best[_most_likely_part(scores[place], best == place, box)] = place

@@ -21,12 +21,15 @@ from likewise.episodes.evaluation import check_takes, feature_bytes
 from likewise.episodes.opening import open_benchmark
 from likewise.errors import UsageError, WeightsError
 from likewise.methods.registry import method_class
-from likewise.methods.trainable import DenseTrainable, Trainable
+from likewise.methods.trainable import DenseTrainable, PromptTrainable, Trainable
 from likewise.training.dense import DenseDraws, DenseFeatures, DenseValidation
+from likewise.training.prompted import PromptedDraws, PromptedFeatures
 from likewise.training.recipe import BackboneSection, Recipe
 from likewise.training.sources import Draws, EpisodeFeatures, names_of
 from likewise.training.validation import Validation, validation_episodes
 from likewise.training.watching import Watcher
+
+AnyDraws = Draws | DenseDraws | PromptedDraws
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Prepared:
 
     trainable: Trainable[Any]
     provider: FeatureProvider
-    draws: Draws | DenseDraws
+    draws: AnyDraws
     episode: Callable[[int, torch.device], Any]
     validation: Validation | DenseValidation | None
     every: int
@@ -50,12 +53,11 @@ def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
     provider = _provider(recipe.backbone, device)
     start = None if recipe.method.start is None else _start(Path(recipe.method.start), recipe.method.name, provider)
     trainable = method_class(recipe.method.name).trainable(provider.backbone.config, recipe.method.settings, seed=recipe.seed, start=start)
-    if isinstance(trainable, DenseTrainable) != (recipe.dense is not None):
-        told, remedy = ("learns no dense targets", "Leave [dense] out") if recipe.dense else ("learns dense targets alone", "Say which in [dense]")
-        raise UsageError(f"the method {recipe.method.name!r} {told}", where="dense", remedy=remedy)
+    _check_kind(recipe, trainable)
     benchmarks = {name: open_pictures(text) if recipe.dense else open_benchmark(text) for name, text in recipe.data.items()}
     features = EpisodeFeatures(provider, trainable.wants())
-    draws, episode, validation = _dense(recipe, benchmarks, features) if recipe.dense else _of_classes(recipe, benchmarks, features, trainable)
+    made = _dense(recipe, benchmarks, features) if recipe.dense else _of_classes(recipe, benchmarks, features, trainable)
+    draws, episode, validation = made
     for benchmark, names in draws.names():
         benchmark.check(names)
     if recipe.backbone.features == "cache":
@@ -68,9 +70,20 @@ Benchmarks = Mapping[str, Benchmark]
 Episode = Callable[[int, torch.device], Any]
 
 
-def _of_classes(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeatures, trainable: Trainable[Any]) -> tuple[Draws, Episode, Validation | None]:
-    """Episodes of one class, and the validation by classes that are not trained."""
-    draws, validation = Draws(recipe, benchmarks), None
+def _check_kind(recipe: Recipe, trainable: Trainable[Any]) -> None:
+    """UsageError for a method whose episodes are not those of the recipe."""
+    if isinstance(trainable, DenseTrainable) != (recipe.dense is not None):
+        told, remedy = ("learns no dense targets", "Leave [dense] out") if recipe.dense else ("learns dense targets alone", "Say which in [dense]")
+        raise UsageError(f"the method {recipe.method.name!r} {told}", where="dense", remedy=remedy)
+    if isinstance(trainable, PromptTrainable) != (recipe.prompts is not None):
+        told, remedy = ("learns from masks alone", "Leave [prompts] out") if recipe.prompts else ("learns from prompts", "Add a section [prompts]")
+        raise UsageError(f"the method {recipe.method.name!r} {told}", where="prompts", remedy=remedy)
+
+
+def _of_classes(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeatures, trainable: Trainable[Any]) -> tuple[AnyDraws, Episode, Validation | None]:
+    """Episodes of one class, or prompted ones, and the validation by classes that are not trained."""
+    draws, episode = _drawn(recipe, benchmarks, features)
+    validation = None
     if recipe.validation is not None:
         method = trainable.method()
         if method is None:
@@ -80,10 +93,19 @@ def _of_classes(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeature
         episodes = validation_episodes(recipe, benchmark)
         benchmark.check(names_of(episodes.images))
         validation = Validation(benchmark, episodes, recipe.validation.support, features.provider)
-    return draws, lambda index, device: features(draws[index], device), validation
+    return draws, episode, validation
 
 
-def _dense(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeatures) -> tuple[DenseDraws, Episode, DenseValidation | None]:
+def _drawn(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeatures) -> tuple[AnyDraws, Episode]:
+    """The episodes of a recipe that are not dense, by name and as tensors."""
+    if recipe.prompts is None:
+        plain = Draws(recipe, benchmarks)
+        return plain, lambda index, device: features(plain[index], device)
+    draws, made = PromptedDraws(recipe, benchmarks), PromptedFeatures(features, recipe.prompts)
+    return draws, lambda index, device: made(draws[index], device)
+
+
+def _dense(recipe: Recipe, benchmarks: Benchmarks, features: EpisodeFeatures) -> tuple[AnyDraws, Episode, DenseValidation | None]:
     """Dense episodes, and the validation by targets that are not trained."""
     draws, made, validation = DenseDraws(recipe, benchmarks), DenseFeatures(features), None
     if recipe.validation is not None:
@@ -126,7 +148,7 @@ def _provider(section: BackboneSection, device: torch.device) -> FeatureProvider
     )
 
 
-def _tell(watcher: Watcher, recipe: Recipe, draws: Draws | DenseDraws, provider: FeatureProvider, specs: Sequence[FeatureSpec]) -> None:
+def _tell(watcher: Watcher, recipe: Recipe, draws: AnyDraws, provider: FeatureProvider, specs: Sequence[FeatureSpec]) -> None:
     """Say how much the cached features will take, before any is made."""
     folder = cache_of(recipe.backbone)
     assert folder is not None

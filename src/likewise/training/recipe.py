@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from likewise.episodes.prompted.sampling import BATCHES
+from likewise.episodes.prompted.simulation import KINDS, Kind
 from likewise.errors import InputError, UsageError, close_match
 from likewise.formats.files import read_bytes, validate
 
@@ -51,7 +53,9 @@ class SourceSection(_Section):
 
     share: how often, relative to the other sources; masks: the percentage of images, in the order of their names, whose
     masks may be used, the others giving image-level labels alone; only_masked: leave the others out; only: a text file of the
-    names of images to take, one a line, all others are left out.
+    names of images to take, one a line, all others are left out. Of prompted episodes also: classes: names of the classes to take;
+    most: so many pictures of a class, the first by name; ways: classes of an episode at most, 1 where pictures show classes that they have
+    no labels of.
     """
 
     data: str
@@ -60,6 +64,9 @@ class SourceSection(_Section):
     masks: Annotated[float, Field(ge=0, le=100)] = 100.0
     only_masked: bool = False
     only: str | None = None
+    classes: tuple[str, ...] = ()
+    ways: Annotated[int, Field(gt=0)] | None = None
+    most: Annotated[int, Field(gt=1)] | None = None
 
 
 class DenseSection(_Section):
@@ -76,6 +83,30 @@ class DenseSection(_Section):
     channels: Annotated[int, Field(gt=0)] = 1
     altered: bool = True
     mixed: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class PromptsSection(_Section):
+    """Makes the episodes prompted: several classes at once, from any mix of masks, boxes and points, for label-anything.
+
+    What the loop counts as an episode is then a batch of b episodes. batches: the (b, n, k) to draw from, episodes, classes and
+    shots (published); kinds: of prompts; a subset of them is drawn for every episode, or for the whole `batch` (`subset`); noisy: corners
+    of boxes are moved. Ours, for pictures that have one class labelled: joined, joined_support: chances that a query, a picture of the
+    support, is joined of windows of two to four pictures of different classes; mirrored: chance that a picture's tokens are mirrored.
+    """
+
+    batches: Annotated[tuple[tuple[int, int, int], ...], Field(min_length=1)] = BATCHES
+    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = KINDS
+    subset: Literal["episode", "batch"] = "episode"
+    noisy: bool = True
+    joined: Annotated[float, Field(ge=0, le=1)] = 0.0
+    joined_support: Annotated[float, Field(ge=0, le=1)] = 0.0
+    mirrored: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _positive(self) -> PromptsSection:
+        if any(min(one) < 1 for one in self.batches):
+            raise ValueError("a batch has at least one episode, one class and one shot")
+        return self
 
 
 class OptimiserSection(_Section):
@@ -144,6 +175,7 @@ class Recipe(_Section):
     data: dict[str, str]
     source: Annotated[list[SourceSection], Field(min_length=1)]
     dense: DenseSection | None = None
+    prompts: PromptsSection | None = None
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
     validation: ValidationSection | None = None
@@ -164,6 +196,12 @@ class Recipe(_Section):
 
     def _check_dense(self) -> None:
         dense = self.dense is not None
+        if dense and self.prompts is not None:
+            raise ValueError("episodes are dense or prompted: leave [dense] or [prompts] out")
+        if self.prompts is None and any(source.classes or source.ways or source.most for source in self.source):
+            raise ValueError("classes, most and ways of a source are of prompted episodes; there is no [prompts]")
+        if self.prompts is not None and any(source.only_masked or source.masks < 100 for source in self.source):
+            raise ValueError("prompted episodes need masks, of which prompts are made: leave masks and only_masked out")
         if dense and any(source.only_masked or source.masks < 100 for source in self.source):
             raise ValueError("masks and only_masked of a source are of episodes of classes; leave them out, and the target 'mask' too")
         if self.validation is not None and dense != bool(self.validation.targets):
@@ -225,5 +263,5 @@ def _fixed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _fixed(one) for key, one in value.items()}
     if isinstance(value, list) and not any(isinstance(one, dict) for one in value):
-        return tuple(value)
+        return tuple(_fixed(one) for one in value)
     return [_fixed(one) for one in value] if isinstance(value, list) else value

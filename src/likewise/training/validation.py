@@ -36,6 +36,7 @@ class Validation:
         """{"exact_ratio", "miou", "miou_official"} in percent, of the method as it is trained so far; every process must ask."""
         method = trainable.method()
         assert method is not None
+        method = method.mounted(self.provider.backbone)
         meter = FscsMeter(list(self.episodes.images.by_class)).to(device)  # sums its counts over processes when asked
         for index in range(rank, len(self.episodes), world):
             episode = self.episodes[index]

@@ -9,7 +9,7 @@ from likewise.data import Example, Support
 from likewise.methods.analogy.fitting import UNKNOWN
 from likewise.methods.analogy.folds import FOLDS, patch_folds
 from likewise.methods.analogy.tokens import fold_sums
-from likewise.methods.analogy.truth import judges_of, pixel_labels, share_judged
+from likewise.methods.analogy.truth import drawn_enough, judges_of, pixel_labels, share_judged
 from likewise.methods.prompts import PatchLabels, patch_labels
 
 SIZE, GRID, PICTURE = (60, 90), (4, 6), (256, 384)
@@ -129,3 +129,16 @@ class TestJudges:
         assert all(float((judge.soft.shares[:, place] * judge.soft.weight).sum()) < 1e-3 for judge, place in ((one, 1), (two, 2)))
         assert share[0] > 0.5
         assert float(share[1:].max()) < 1e-3
+
+
+def test_pixels_are_learned_only_where_most_of_a_class_is_drawn():
+    def enough(*kinds):
+        given = {"drawn": {"label_map": half_and_half()}, "boxed": {"boxes": {3: [(2, 3, 9, 9)]}}, "absent": {"tags": {3: False}}}
+        return drawn_enough(support_of(*(example(f"{place}", **given[kind]) for place, kind in enumerate(kinds))))
+
+    assert enough("drawn")
+    assert enough("drawn", "absent", "absent")
+    assert enough(*["drawn"] * 4, "boxed")
+    assert enough("drawn", "drawn", "boxed")
+    assert not enough("drawn", "boxed")
+    assert not enough("boxed", "absent")

@@ -60,7 +60,7 @@ def test_more_classes_than_the_token_pool_marks_are_refused():
     image, _ = picture(0)
     numbers = np.zeros((52, 70), np.uint8)
     numbers[0, :5] = range(5)
-    with pytest.raises(InputError, match="there are 4 classes, the checkpoint marks 2"):
+    with pytest.raises(InputError, match="there are 4 classes, the token pool marks 2"):
         learn(Support([Example(image, "0", label_map=numbers)]), "label-anything", pool=3, **SMALL)
 
 

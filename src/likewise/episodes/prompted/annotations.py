@@ -23,7 +23,7 @@ FOLDS = 4
 
 @dataclass(frozen=True)
 class Annotation:
-    """One object: its image, box (x, y, w, h), area in square pixels as the file says, polygons or run-lengths."""
+    """One object: its image, box (x, y, w, h), area in square pixels as the file says, polygons or run-lengths, or its pixels (H, W) bool."""
 
     image: int
     category: int
@@ -33,6 +33,8 @@ class Annotation:
 
     def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Its pixels (H, W); of an outline without any, the one of its first corner."""
+        if isinstance(self.shape, np.ndarray):
+            return self.shape
         if isinstance(self.shape, Mapping):
             found = decode_mask(self.shape["counts"], size)
             column, row = 0, 0
@@ -59,6 +61,14 @@ class Annotated:
         for each in self.listed:
             found[each.image].append(each)
         return {image: tuple(own) for image, own in found.items()}
+
+    @cached_property
+    def walked(self) -> Mapping[int, tuple[int, ...]]:
+        """The images of each category in the order in which CPython walks their set, made in the order of the file."""
+        found: dict[int, set[int]] = {number: set() for number in self.categories}
+        for each in self.listed:
+            found[each.category].add(each.image)
+        return {number: tuple(images) for number, images in found.items()}
 
     def of(self, image: int) -> list[int]:
         """The categories in an image, in the order of its annotations, each once."""

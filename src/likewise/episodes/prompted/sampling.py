@@ -8,13 +8,16 @@ support of one class may be that of another; else all images of an episode diffe
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from likewise.episodes.prompted.annotations import Annotated
 from likewise.errors import InputError
+
+Name = TypeVar("Name", int, str)
 
 BATCHES = ((2, 1, 4), (2, 4, 2), (2, 1, 2), (4, 2, 2), (4, 4, 1), (16, 1, 1))  # episodes, classes, shots of a published training batch
 
@@ -44,19 +47,30 @@ class PromptedEpisode:
 
 def validation_episode(data: Annotated, ways: int, shots: int, chance: random.Random, *, official: bool = True) -> PromptedEpisode:
     """An N-way K-shot episode of validation. InputError where a class has too few images."""
-    if ways > len(data.categories):
-        raise InputError(f"{ways} ways, there are {len(data.categories)} classes", where="ways", remedy="Ask for fewer")
+    query, supports = drawn(data.walked, ways, shots, chance, official=official)
+    drawn_for = tuple(number for number, images in supports.items() for _ in images)
+    return PromptedEpisode(query, sum(supports.values(), ()), drawn_for, drawn_for[0])
+
+
+def drawn(by_class: Mapping[int, Sequence[Name]], ways: int, shots: int, chance: random.Random, *, official: bool) -> tuple[Name, dict[int, tuple[Name, ...]]]:
+    """The query of an episode of validation, and the support images of each class in the order drawn; the query is of the first.
+
+    by_class: the images of each class. InputError where a class has too few images, or too few that the episode does not have yet.
+    """
+    if ways > len(by_class):
+        raise InputError(f"{ways} ways, there are {len(by_class)} classes", where="ways", remedy="Ask for fewer")
     if ways == 1:
-        number = chance.choice(list(data.categories))
-        found = _sample(_walked(data, number), shots + 1, number, chance)
-        return PromptedEpisode(found[0], tuple(found[1:]), (number,) * shots, number)
-    numbers = chance.sample(list(data.categories), ways)
-    query = chance.choice(_walked(data, numbers[0]))
-    support: list[int] = []
+        number = chance.choice(list(by_class))
+        found = _sample(by_class[number], shots + 1, number, chance)
+        return found[0], {number: tuple(found[1:])}
+    numbers = chance.sample(list(by_class), ways)
+    query = chance.choice(by_class[numbers[0]])
+    supports: dict[int, tuple[Name, ...]] = {}
     for number in numbers:
-        free = [image for image in _walked(data, number) if official or image not in (query, *support)]
-        support += _sample(free, shots, number, chance)
-    return PromptedEpisode(query, tuple(support), tuple(number for number in numbers for _ in range(shots)), numbers[0])
+        taken = {query, *(image for images in supports.values() for image in images)}
+        free = by_class[number] if official else [image for image in by_class[number] if image not in taken]
+        supports[number] = tuple(_sample(free, shots, number, chance))
+    return query, supports
 
 
 def training_episode(data: Annotated, ways: int, shots: int, chance: torch.Generator) -> PromptedEpisode:
@@ -66,12 +80,12 @@ def training_episode(data: Annotated, ways: int, shots: int, chance: torch.Gener
     asked: int | None = None
     if float(torch.rand(1, generator=chance)) > 0.5:
         asked = _one(numbers, chance)
-        query = _one(_walked(data, asked), chance)
+        query = _one(data.walked[asked], chance)
     else:
         query = _one(_showing_most(data, numbers), chance)
     support: list[int] = []
     for number in numbers * shots:
-        free = [image for image in _walked(data, number) if image not in (query, *support)]
+        free = [image for image in data.walked[number] if image not in (query, *support)]
         if not free:
             raise InputError(f"class {number} has too few images for {shots} shots", where="shots", remedy="Ask for fewer")
         support.append(_one(free, chance))
@@ -96,12 +110,7 @@ def _set(data: Annotated, number: int) -> set[int]:
     return {each.image for each in data.listed if each.category == number}  # made in the order of the file: CPython walks it by that
 
 
-def _walked(data: Annotated, number: int) -> list[int]:
-    """The images of a class in the order in which CPython walks their set."""
-    return list(_set(data, number))
-
-
-def _sample(listed: Sequence[int], count: int, number: int, chance: random.Random) -> list[int]:
+def _sample(listed: Sequence[Name], count: int, number: int, chance: random.Random) -> list[Name]:
     if len(listed) < count:
         raise InputError(f"class {number} has {len(listed)} images, the episode takes {count}", where="shots", remedy="Ask for fewer")
     return chance.sample(listed, count)

@@ -24,6 +24,7 @@ KINDS: tuple[Kind, ...] = ("point", "bbox", "mask")
 SUBSETS: tuple[tuple[Kind, ...], ...] = tuple(part for size in (1, 2, 3) for part in combinations(KINDS, size))
 NOISE, NOISE_MOST = 0.1, 20.0  # of a box's corners: share of its side, pixels
 POINTS_MOST = 10
+MASKS_ABOVE = 70  # annotations of a class in an image: then all prompts are masks
 
 
 @dataclass
@@ -47,7 +48,7 @@ def simulated(
     chance: Chance,
     *,
     noisy: bool,
-    most: int = 70,
+    most: int = MASKS_ABOVE,
 ) -> ImagePrompts:
     """Prompts of every annotation of some categories of an image of `size`, by category.
 

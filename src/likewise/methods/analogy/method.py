@@ -37,7 +37,7 @@ from likewise.methods.analogy.points import Point, PointFit, learn_points
 from likewise.methods.analogy.scale import TILE, working_scale
 from likewise.methods.analogy.tokens import TokenFit, token_answers
 from likewise.methods.analogy.trial import map_at, shifted
-from likewise.methods.analogy.truth import has_pixels
+from likewise.methods.analogy.truth import drawn_enough
 from likewise.methods.analogy.values import ValueFit, fit_values
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
 from likewise.methods.dense import as_grid, value_rows
@@ -136,7 +136,7 @@ class Analogy(Method):
         """Add what was learned of the classes to tensors and facts."""
         names = list(support.classes.names.values())
         order = [0, *sorted(range(1, len(names) + 1), key=lambda place: names[place - 1])]
-        masks = any(has_pixels(example) for example in support.examples)
+        masks = drawn_enough(support)
         steps = {"pixel": self.settings.pixel_steps, "conv": self.settings.conv_steps}
         wanted = [name for name in steps if name in self.settings.readouts and masks and len(names) <= self.settings.most_classes]
         learned = learn_classes(support, features, whole, order, {name: steps[name] for name in wanted}, forced="tokens" not in self.settings.readouts)

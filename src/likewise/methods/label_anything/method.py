@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
@@ -38,8 +39,12 @@ from likewise.methods.prompts import patch_labels
 
 if TYPE_CHECKING:
     from likewise.backbones.registry import Backbone
+    from likewise.backbones.vit import VitConfig
+    from likewise.methods.trainable import Trainable
 
 UNTRAINED_SIDE = 448
+_CELL = 4  # pixels of the square that the network has one logit for: presence and confidence are told from these, sixteen times fewer
+_POOL = "prompt_encoder.class_encoder.pos_embedding"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,14 @@ class LabelAnything(Method):
         super().__init__(settings)
         self._checkpoint, self._backbone = checkpoint, mounted_on
 
+    def settled(self, support: Support) -> Self:
+        """This method as it is. Raises InputError for more classes than the token pool marks, before any image is looked at."""
+        if self._checkpoint is None:
+            self._check_pool(1 + len(support.classes), self.settings.pool)
+        elif _POOL in self._checkpoint:
+            self._check_pool(1 + len(support.classes), self._checkpoint[_POOL].shape[2])
+        return self
+
     def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
         """This method with the tensors of a checkpoint; with None an untrained head for whatever backbone."""
         found = type(self)(self.settings, checkpoint)
@@ -115,6 +128,13 @@ class LabelAnything(Method):
         told = _config(config)
         return {"official": True, "side": from_published(told).side, "padded": bool(told.get("custom_preprocess", True))}, ""
 
+    @classmethod
+    def trainable(cls, backbone: VitConfig, settings: Mapping[str, Any], *, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> Trainable[Any]:
+        """The head under training; see `training.LabelAnythingTrainingSettings`."""
+        from likewise.methods.label_anything.training import trainable
+
+        return trainable(backbone, settings, seed, start)
+
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
         """The last layer at one size."""
         return (self._spec,)
@@ -142,8 +162,9 @@ class LabelAnything(Method):
             logits = self._frame.squared(low, item.size)[0].clone()
         if not self.settings.official:
             logits[~known] = -torch.inf
-        found = answer(logits.flatten(1).T, (logits.shape[1], logits.shape[2]))
-        return replace(found, gated=not self.settings.official)
+        coarse = adaptive_avg_pool2d(logits, (max(1, logits.shape[1] // _CELL), max(1, logits.shape[2] // _CELL)))
+        found = answer(coarse.flatten(1).T, (coarse.shape[1], coarse.shape[2]))
+        return replace(found, logits=torch.nan_to_num(logits, neginf=-1e4), gated=not self.settings.official)
 
     def _features(self, item: ImageFeatures) -> Tensor:
         """(D, E, E)."""
@@ -169,16 +190,19 @@ class LabelAnything(Method):
         pool = self._head.config.pool
         if not pool:
             return None
-        if classes > pool:
-            raise InputError(
-                f"there are {classes - 1} classes, the checkpoint marks {pool - 1} at most",
-                where="support",
-                remedy="Learn in parts, or take another checkpoint",
-            )
+        self._check_pool(classes, pool)
         if self.settings.seed < 0:
             return torch.arange(classes)
         drawn = torch.randperm(pool - 1, generator=torch.Generator().manual_seed(self.settings.seed))[: classes - 1] + 1
         return torch.cat([torch.zeros(1, dtype=torch.long), drawn])
+
+    def _check_pool(self, classes: int, pool: int) -> None:
+        if pool and classes > pool:
+            raise InputError(
+                f"there are {classes - 1} classes, the token pool marks {pool - 1} at most",
+                where="support",
+                remedy="Learn in parts, or take another checkpoint" if self._checkpoint else f"Learn in parts, or set `pool` to {classes} or more",
+            )
 
     @property
     def _side(self) -> int:

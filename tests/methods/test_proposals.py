@@ -54,7 +54,7 @@ class Given:
 
 def given(masks):
     method = ProposalMatching()
-    method.__dict__["_source"] = Given(method.wants()[0], masks)
+    method.__dict__["_merging"] = Given(method.wants()[0], masks)
     return method
 
 
@@ -136,5 +136,5 @@ def test_the_ways_the_background_looks_are_told_apart():
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(LikewiseError, match="nothing.safetensors"):
+    with pytest.raises(LikewiseError, match=r"nothing\.safetensors"):
         ProposalMatching(ProposalsSettings(masks=str(tmp_path / "nothing.safetensors"))).wants()

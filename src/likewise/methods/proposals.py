@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -28,6 +29,11 @@ from likewise.methods.prompts import PatchLabels, patch_labels
 from likewise.proposals.merging import Merging
 from likewise.proposals.source import Proposals, Source, covered_mean, patch_shares, token_means
 
+if TYPE_CHECKING:
+    from likewise.backbones.registry import Backbone
+    from likewise.proposals.trained import Trained
+
+PREFIX = "segmenter."  # of the tensors of a trained segmenter in a memory
 _ROUNDS = 10  # of k-means; more moved no mean
 
 
@@ -61,12 +67,22 @@ class ProposalMatching(Method):
     Settings = ProposalsSettings
     settings: ProposalsSettings
 
+    def __init__(self, settings: MethodSettings | None = None, mounted_on: Backbone | None = None) -> None:
+        super().__init__(settings)
+        self._backbone = mounted_on
+        self._restored: tuple[Memory, Source] | None = None
+
+    def mounted(self, backbone: Backbone) -> Self:
+        """This method, which knows the backbone that a trained segmenter must have been trained on."""
+        return type(self)(self.settings, backbone)
+
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
-        """What the source of the masks needs, and the last layer."""
-        return (self._spec,) if self._source.wants() == self._spec else (self._spec, self._source.wants())
+        """What the source of the masks needs, and the last layer. Raises WeightsError and InputError for a segmenter that is not there or does not fit."""
+        source = self._source_of(memory)
+        return (self._spec,) if source.wants() == self._spec else (self._spec, source.wants())
 
     def learn(self, support: Support, features: Features) -> Memory:
-        """Keys (K, D) of length 1 and the places (K,) of their classes, the background 0."""
+        """Keys (K, D) of length 1 and the places (K,) of their classes, the background 0; a trained segmenter beside them, so that the task is whole."""
         rows = rows_of(support, [self._last(item) for item in features[self._spec]])
         weighted = rows.shares * rows.weight[:, None]
         means = class_means(rows.tokens, weighted)[1:]
@@ -78,12 +94,15 @@ class ProposalMatching(Method):
                 "keys": torch.cat([behind, means[shown], own]),
                 "places": torch.cat([torch.zeros(len(behind), dtype=torch.long), torch.nonzero(shown)[:, 0] + 1, places]),
                 "seen": torch.cat([torch.tensor([True]), shown]),
-            }
+                **({} if self._trained is None else {PREFIX + name: tensor for name, tensor in self._trained.tensors.items()}),
+            },
+            {} if self._trained is None else {"masks": self._trained.facts},
         )
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Logits of every query on the grid of the masks."""
-        return [self._answer(item, self._source.propose(other), memory) for item, other in self._both(features)]
+        source = self._source_of(memory)
+        return [self._answer(item, source.propose(other), memory) for item, other in self._both(features, source)]
 
     def _answer(self, item: ImageFeatures, proposals: Proposals, memory: Memory) -> RawPrediction:
         says = mask_logits(token_means(self._last(item), proposals), memory.tensors, self.settings.temperature).softmax(dim=1)
@@ -93,7 +112,7 @@ class ProposalMatching(Method):
 
     def _examples(self, support: Support, features: Features) -> tuple[Tensor, Tensor]:
         """The mean tokens (K, D) of masks of the examples that hold one class alone, and the places (K,) of the classes."""
-        pairs, labels = self._both(features), patch_labels(support, features[self._spec])
+        pairs, labels = self._both(features, self._source), patch_labels(support, features[self._spec])
         found = [self._pure(self._last(item), self._source.propose(other), label) for (item, other), label in zip(pairs, labels, strict=True)]
         means, places = (torch.cat(part) for part in zip(*found, strict=True))
         kept = spread_out(len(means), self.settings.keys)
@@ -106,23 +125,48 @@ class ProposalMatching(Method):
         kept = best >= self.settings.pure
         return token_means(item, proposals)[kept], place[kept]
 
-    def _both(self, features: Features) -> list[tuple[ImageFeatures, ImageFeatures]]:
-        return list(zip(features[self._spec], features[self._source.wants()], strict=True))
+    def _both(self, features: Features, source: Source) -> list[tuple[ImageFeatures, ImageFeatures]]:
+        return list(zip(features[self._spec], features[source.wants()], strict=True))
 
     def _last(self, item: ImageFeatures) -> ImageFeatures:
         return replace(item, tokens=item.tokens[-1:])
 
     @cached_property
     def _spec(self) -> FeatureSpec:
-        return self._source.wants() if self.settings.masks == "regions" else FeatureSpec(side=self.settings.side)
+        return self._merging.wants() if self.settings.masks == "regions" else FeatureSpec(side=self.settings.side)
 
     @cached_property
-    def _source(self) -> Source:
+    def _merging(self) -> Merging:
+        return Merging(count=self.settings.count, side=self.settings.side)
+
+    @cached_property
+    def _trained(self) -> Trained | None:
+        """The segmenter that the settings name."""
         if self.settings.masks == "regions":
-            return Merging(count=self.settings.count, side=self.settings.side)
+            return None
         from likewise.proposals.trained import Trained
 
-        return Trained.opened(Path(self.settings.masks))
+        found = Trained.opened(Path(self.settings.masks))
+        if self._backbone is not None:
+            found.check(self._backbone.name, self._backbone.sha256, self._backbone.config.width)
+        return found
+
+    @property
+    def _source(self) -> Source:
+        return self._trained or self._merging
+
+    def _source_of(self, memory: Memory | None) -> Source:
+        """The source with which a memory was learned; the one that the settings name where there is none yet."""
+        if memory is None:
+            return self._source
+        if "masks" not in memory.facts:
+            return self._merging
+        if self._restored is None or self._restored[0] is not memory:
+            from likewise.proposals.trained import Trained
+
+            tensors = {name.removeprefix(PREFIX): tensor for name, tensor in memory.tensors.items() if name.startswith(PREFIX)}
+            self._restored = memory, Trained.restored(tensors, memory.facts["masks"])
+        return self._restored[1]
 
 
 def mask_logits(means: Tensor, kept: Mapping[str, Tensor], temperature: float) -> Tensor:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
+from torch import Tensor
 
+from likewise.backbones.checkpoint import check_layout
 from likewise.backbones.features import FeatureSpec, ImageFeatures
-from likewise.errors import WeightsError
+from likewise.errors import InputError, WeightsError
 from likewise.proposals.checkpoint import segmenter_config
 from likewise.proposals.pyramid import pyramid
 from likewise.proposals.segmenter import Segmenter, resized_maps
@@ -20,11 +23,16 @@ PREFIX = "segmenter."
 
 @dataclass(frozen=True)
 class Trained:
-    """A `Source`: the segmenter, the size and the layers that it was trained on. Masks that are nowhere above a half are left out."""
+    """A `Source`: the segmenter, its attention heads, the size and the layers that it was trained on, {"name", "sha256"} of the backbone.
+
+    Masks that are nowhere above a half are left out.
+    """
 
     segmenter: Segmenter
+    heads: int = 8
     side: int = 448
     layers: tuple[int, ...] = (2, 5, 8, 11)
+    backbone: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, path: Path) -> Self:
@@ -32,14 +40,46 @@ class Trained:
         from likewise.weights import read_card, read_checkpoint
 
         tensors, _ = read_checkpoint(path)
-        own = {name.removeprefix(PREFIX): tensor.float() for name, tensor in tensors.items() if name.startswith(PREFIX)}
         card = read_card(path)
         if any(name.startswith("backbone.") for name in tensors):
             raise WeightsError("its segmenter reads a backbone of its own", where=str(path), remedy="Use it by --method mm-former, or name one trained here")
+        own = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
         told = {} if card is None else card.settings
-        module = Segmenter(segmenter_config(own, heads=int(told.get("heads", 8))))
+        try:
+            return cls.restored(own, {**told, "backbone": {} if card is None else dict(card.backbone)})
+        except WeightsError as error:
+            raise WeightsError(error.what, where=str(path), remedy="Name a checkpoint of mm-former that was trained here") from error
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Self:
+        """What `tensors` and `facts` were of. Raises WeightsError for tensors that are not those of a segmenter."""
+        own = {name: tensor.float() for name, tensor in tensors.items()}
+        heads = int(facts.get("heads", cls.heads))
+        module = Segmenter(segmenter_config(own, heads=heads))
+        check_layout(own, module.state_dict(), "segmenter")
         module.load_state_dict(own)
-        return cls(module.eval().requires_grad_(False), int(told.get("side", 448)), tuple(told.get("layers", (2, 5, 8, 11))))
+        side = int(facts.get("side", 0)) or cls.side
+        return cls(module.eval().requires_grad_(False), heads, side, tuple(facts.get("layers", cls.layers)), facts.get("backbone", {}))
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The segmenter's."""
+        return {name: tensor.clone() for name, tensor in self.segmenter.state_dict().items()}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The rest, as JSON can hold it."""
+        return {"heads": self.heads, "side": self.side, "layers": list(self.layers), "backbone": dict(self.backbone)}
+
+    def check(self, name: str, sha256: str, width: int) -> None:
+        """Raises InputError where a backbone is not the one whose layers the segmenter was trained on."""
+        told, digest = self.backbone.get("name", name), self.backbone.get("sha256", sha256)
+        if self.segmenter.config.channels[0] != width or (told, digest) != (name, sha256):
+            raise InputError(
+                f"the segmenter reads {self.segmenter.config.channels[0]} channels of {told} ({digest[:12]}), not the {width} of {name} ({sha256[:12]})",
+                where="masks",
+                remedy=f"Take the backbone that it was trained on: --backbone {told}",
+            )
 
     def wants(self) -> FeatureSpec:
         """Four layers."""

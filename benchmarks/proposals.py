@@ -1,6 +1,6 @@
 """Proposals: how many true masks they hold, and what they do for labels, beside pixels on the same features.
 
-    python benchmarks/proposals.py [set ...] [--draws 2] [--shots 1] [--masks CHECKPOINT]
+    python benchmarks/proposals.py [set ...] [--draws 2] [--shots 1] [--masks CHECKPOINT] [--preset default]
 
 Rows are added to those in bench/proposals; the table goes to docs/methods/proposals.md. Labels are scored by ../shared/tools/score.py on its own draws.
 Recall and seconds are of the queries of the first draw, seconds without the backbone.
@@ -128,7 +128,7 @@ def fine(path: Path) -> NDArray[np.bool_]:
     return regions[None] == np.arange(regions.max() + 1)[:, None, None]
 
 
-def labelled(cell: Cell, proposer: Proposer, masks: str) -> dict[str, float]:
+def labelled(cell: Cell, proposer: Proposer, masks: str, preset: str) -> dict[str, float]:
     """The mIoU in percent of each column on a cell."""
 
     def learned(method: str, **settings: Any) -> Callable[[Any], Any]:
@@ -137,7 +137,7 @@ def labelled(cell: Cell, proposer: Proposer, masks: str) -> dict[str, float]:
     kept: dict[Path, Any] = {}
 
     def analogy(support: Any) -> Any:
-        task = learned("analogy", preset="fast")(support)
+        task = learned("analogy", preset=preset)(support)
         return SimpleNamespace(predict=lambda path: kept.setdefault(path, task.predict(path)))
 
     def over(find: Callable[[Path], NDArray[np.bool_]], support: Any) -> Any:
@@ -174,10 +174,11 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--shots", default="1")
     parser.add_argument("--masks", default="regions", help="a checkpoint of mm-former that was trained here [default: regions]")
+    parser.add_argument("--preset", default="fast", choices=("fast", "default"), help="of analogy")
     told = parser.parse_args()
     need_shared()
     warnings.simplefilter("ignore")
-    kept = BENCH / "proposals" / f"{Path(told.masks).stem}.json"
+    kept = BENCH / "proposals" / f"{Path(told.masks).stem}-{told.preset}.json"
     rows: dict[str, Any] = read_json(kept) or {}
     for shots in told.shots.split(","):
         for name in told.sets:
@@ -186,7 +187,7 @@ def main() -> None:
                 proposer = Proposer(source(told.masks))
                 recalls = recalled(drawn[0], proposer)
                 seconds = float(np.mean(proposer.seconds))
-                found = [labelled(cell, proposer, told.masks) for cell in drawn]
+                found = [labelled(cell, proposer, told.masks, told.preset) for cell in drawn]
                 row = {"draws": len(found), "recall": recalls, "seconds": seconds, "miou": {column: [one[column] for one in found] for column in COLUMNS}}
                 rows[f"{name}, {shots}"] = row
                 print(table({f"{name}, {shots}": row}).splitlines()[-1], flush=True)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from likewise.cli.learn import parse_settings
+from likewise.cli.options import parse_settings
 from likewise.errors import UsageError
 from likewise.task import load
 

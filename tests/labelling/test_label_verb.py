@@ -81,6 +81,7 @@ def test_a_folder_that_holds_a_run_is_a_usage_error_until_resume_is_said(label, 
         (["--format", "nonsense"], 2, "nonsense"),
         (["--method", "nearest"], 2, "learned already"),
         (["--unlabelled", "unknown"], 2, "learned already; --unlabelled unknown"),
+        (["--set", "k=3"], 2, "learned already; --set k=3"),
         (["--truth", "/no/such/folder"], 4, "/no/such/folder"),
     ],
 )
@@ -106,6 +107,18 @@ def test_what_unlabelled_pixels_are_decides_what_is_learned(label, tmp_path):
         assert code == 0, err
         found[unlabelled] = int((np.asarray(Image.open(out / "a.png")) == 1).sum())
     assert found["unknown"] > 2 * found["background"]
+
+
+def test_settings_of_the_method_are_given_as_to_learn(label, tmp_path):
+    pixels, labels = draw(0, (56, 84))
+    for name, content in (("images", pixels), ("masks", labels)):
+        (tmp_path / "examples" / name).mkdir(parents=True)
+        Image.fromarray(content).save(tmp_path / "examples" / name / "a.png")
+    options = (tmp_path / "examples", "--split", "all", "--backbone", "random:vit-tiny-14", "--method", "proposals", "--dry-run")
+    assert label(*options, "--set", "side=84", "--set", "count=5", source=tmp_path / "examples")[0] == 0
+    code, _, err = label(*options, "--set", "counts=5", source=tmp_path / "examples")
+    assert code == 2
+    assert "did you mean 'count'?" in err
 
 
 def test_images_that_are_not_there_are_bad_input(label, tmp_path):

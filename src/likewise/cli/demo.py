@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likewise.cli.label import PresetName
+from likewise.cli.options import PresetName
 
 if TYPE_CHECKING:
     from likewise.testing.demo import Row

@@ -11,8 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from likewise.cli.label import PresetName
-from likewise.cli.learn import parse_settings
+from likewise.cli.options import PresetName, parse_settings
 from likewise.errors import UsageError
 
 LINE_EVERY = 30.0  # seconds between lines where stderr is no terminal

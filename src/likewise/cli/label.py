@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likewise.cli.options import PresetName, Settings, UnlabelledName, parse_settings
 from likewise.errors import PartialFailureError, UsageError
 
 if TYPE_CHECKING:
     from likewise.labelling import Preview, RunSummary
 
 INTERRUPTED = 130
-
-
-class PresetName(StrEnum):
-    """Speed against quality."""
-
-    FAST = "fast"
-    DEFAULT = "default"
-    BEST = "best"
-
-
-class UnlabelledName(StrEnum):
-    """What pixels without a label are."""
-
-    BACKGROUND = "background"
-    UNKNOWN = "unknown"
 
 
 def label(
@@ -57,6 +42,7 @@ def label(
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
     preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
+    settings: Settings = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16.")] = "auto",
@@ -94,6 +80,7 @@ def label(
         backbone=backbone,
         checkpoint=checkpoint,
         preset=None if preset is None else preset.value,
+        settings=parse_settings(settings or []),
         device=device,
         engine=engine,
         precision=precision,

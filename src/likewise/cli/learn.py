@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.label import PresetName, UnlabelledName
+from likewise.cli.options import PresetName, Settings, UnlabelledName, parse_settings
 from likewise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def learn(
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
     preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
+    settings: Settings = None,
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of the examples to learn from. [default: support]")] = None,
     target: Annotated[
@@ -83,24 +83,6 @@ def learn(
     _print_task(task)
     print(written)
     print(f"use it by `likewise label {written} IMAGES --out LABELS`", file=sys.stderr)
-
-
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """Settings from KEY=VALUE: values are JSON where they can be (0.5, true, [1, 2]), else text.
-
-    >>> parse_settings(["strength=0.5", "layers=[2, 5]", "rule=mean"])
-    {'strength': 0.5, 'layers': [2, 5], 'rule': 'mean'}
-    """
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, separator, text = pair.partition("=")
-        if not separator or not key.strip():
-            raise UsageError(f"{pair!r} is not KEY=VALUE", where="--set", remedy="Write for example --set strength=0.5")
-        try:
-            found[key.strip()] = json.loads(text)
-        except ValueError:
-            found[key.strip()] = text
-    return found
 
 
 def _learned(

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from likewise.cli.label import PresetName, UnlabelledName
-from likewise.cli.learn import parse_settings
+from likewise.cli.options import PresetName, Settings, UnlabelledName, parse_settings
 
 
 def refine(
@@ -22,7 +21,7 @@ def refine(
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
     preset: Annotated[PresetName | None, typer.Option("--preset", help="Speed against quality. [default: default]")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")] = None,
+    settings: Settings = None,
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of the examples. [default: support]")] = None,
     unlabelled: Annotated[

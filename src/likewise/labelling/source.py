@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.data.example import Unlabelled
 from likewise.errors import UsageError
@@ -21,7 +22,7 @@ class Source:
     """What to label like, and how to learn it. None leaves a choice to the program.
 
     path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled: of the examples;
-    method, backbone, checkpoint, preset: for learning, so not together with a task file; device, engine, precision: where to run.
+    method, backbone, checkpoint, preset, settings: for learning, so not together with a task file; device, engine, precision: where to run.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Source:
     backbone: str | None = None
     checkpoint: str | None = None
     preset: Literal["fast", "default", "best"] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
@@ -54,6 +56,7 @@ class Source:
             preset=self.preset or "default",
             engine=self.engine,
             precision=self.precision,
+            **self.settings,
         )
         return learned, read.sentence
 
@@ -68,6 +71,7 @@ class Source:
             "--backbone": self.backbone,
             "--checkpoint": self.checkpoint,
             "--preset": self.preset,
+            "--set": " ".join(f"{name}={value}" for name, value in self.settings.items()) or None,
             "--as": self.format,
             "--unlabelled": self.unlabelled,
         }

@@ -1,6 +1,6 @@
 """Which code made a row: a hash over the sources that a method's answers hang on.
 
-These are the method's module, everything of `methods`, `functional` and `backbones` that it imports, directly or not, what
+These are the method's module, everything of `methods`, `proposals`, `layers`, `functional` and `backbones` that it imports, directly or not, what
 lies beside it (fitted tables), and the way from raw answers to labels. Comments and docstrings do not count.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from likewise.methods import available
 
-FOLLOWED = ("likewise.methods.", "likewise.functional.", "likewise.backbones.")
+FOLLOWED = ("likewise.methods.", "likewise.proposals.", "likewise.layers.", "likewise.functional.", "likewise.backbones.")
 ALWAYS = "likewise.task.finish"  # from raw answers to labels
 
 

@@ -42,6 +42,8 @@ def asked(method, memory, query):
 class Given:
     """A source of masks that were made elsewhere."""
 
+    tensors, facts = {}, {}
+
     def __init__(self, spec, masks):
         self.spec, self.masks = spec, masks
 
@@ -54,7 +56,7 @@ class Given:
 
 def given(masks):
     method = ProposalMatching()
-    method.__dict__["_merging"] = Given(method.wants()[0], masks)
+    method.__dict__["_source"] = Given(method.wants()[0], masks)
     return method
 
 

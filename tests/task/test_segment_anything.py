@@ -53,7 +53,7 @@ def test_a_box_asks_the_network_as_its_own_interface_does(sam):
     found = opened.chances(PICTURE, labels_of(boxes={"a": [(6, 8, 36, 28)]}), [1, 2])
     assert set(found) == {1}
     assert found[1].shape == (40, 60)
-    view, shape = opened._view(PICTURE)
+    view, shape = opened.view(PICTURE)
     assert shape == (43, 64)  # the longer side fills the square
     assert not view[..., 43:, :].any()
     box = torch.tensor([[[6, 8, 36, 28]]]) * torch.tensor([64 / 60, 43 / 40, 64 / 60, 43 / 40]) - 0.5
@@ -89,7 +89,7 @@ def test_sam_2_squashes_the_picture(tmp_path):
     transformers.Sam2Model(transformers.Sam2Config(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)).save_pretrained(tmp_path)
     opened = SegmentAnything.opened(tmp_path)
     assert (opened.side, opened.padded) == (64, False)
-    assert opened._view(PICTURE)[1] == (64, 64)
+    assert opened.view(PICTURE)[1] == (64, 64)
     (found,) = opened.chances(PICTURE, labels_of(boxes={"b": [(6, 8, 36, 28)]}), [1, 2]).values()
     assert found.shape == (40, 60)
     assert ((found > 0) & (found < 1)).all()

@@ -22,7 +22,8 @@ class FeatureSpec:
     `side` is cut into overlapping tiles (`backbones.tiles`);
     backbone: the name of another network than the task's own, "" for that, None for none: the view itself is the answer, as
     `pixels`, for methods that run networks themselves; short, with None alone: how far a picture may be from a square to become
-    one of `side` pixels, others keep their shape with a shorter side of that many (with squash no others are left).
+    one of `side` pixels, others keep their shape with a shorter side of that many (with squash no others are left; with pad the
+    longer side has that many, and nothing is filled).
     """
 
     layers: tuple[int, ...] = (-1,)

@@ -86,6 +86,8 @@ class FeatureProvider:
     def working_shape(self, size: tuple[int, int], spec: FeatureSpec) -> tuple[int, int]:
         """The (height, width) in pixels at which an image of `size` is shown to the backbone."""
         if spec.backbone is None:
+            if spec.pad:
+                return by_longer_side(size, spec.side)
             return (spec.side, spec.side) if spec.squash else short_side(size, spec.side, spec.short)
         patch = self.serving(spec).backbone.config.patch
         if spec.pad:

@@ -4,8 +4,8 @@ learn    keys: the mean token of each class, of the background several, and of e
 predict  class-agnostic masks of the picture (`likewise.proposals`); a mask takes the class of the key most like its mean token; a pixel takes the mean
          of what the masks that cover it say, the smaller the more
 
-The masks come from merging regions of the picture by likeness of their features, or from a trained segmenter. What no mask covers is background; what
-only masks cover that hold something else too is not found.
+The masks come from merging regions of the picture by likeness of their features, from a trained segmenter, or from SAM asked about a grid of points.
+What no mask covers is background; what only masks cover that hold something else too is not found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -26,12 +25,11 @@ from likewise.functional.matching import class_means, cosine, spread_out
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.patches import answer, rows_of
 from likewise.methods.prompts import PatchLabels, patch_labels
-from likewise.proposals.merging import Merging
+from likewise.proposals.opening import REGIONS, open_source, restored_source
 from likewise.proposals.source import Proposals, Source, covered_mean, patch_shares, token_means
 
 if TYPE_CHECKING:
     from likewise.backbones.registry import Backbone
-    from likewise.proposals.trained import Trained
 
 PREFIX = "segmenter."  # of the tensors of a trained segmenter in a memory
 _ROUNDS = 10  # of k-means; more moved no mean
@@ -41,14 +39,14 @@ _ROUNDS = 10  # of k-means; more moved no mean
 class ProposalsSettings(MethodSettings):
     """The settings.
 
-    masks: "regions", or the path of a checkpoint of `mm-former` that was trained here, whose segmenter makes the masks; count: masks at most, 100 as in
-    MM-Former; side: the working size, at which patches are 14 of 448 pixels; grounds: means of the background, fewer blur it; pure: the share of one
-    class from which a mask of an example is a key, above 1 for none; keys: masks of examples that are kept at most, evenly thinned above; temperature:
-    the factor on cosines, 20 as in PANet; small: the power of a mask's area by which the smaller of several counts more. docs/methods/proposals.md says
-    what was tried and which sets chose.
+    masks: "regions", the path of a checkpoint of `mm-former` that was trained here, whose segmenter makes the masks, or a folder of SAM or SAM 2;
+    count: masks at most, 100 as in MM-Former; side: the working size, at which patches are 14 of 448 pixels; grounds: means of the background, fewer
+    blur it; pure: the share of one class from which a mask of an example is a key, above 1 for none; keys: masks of examples that are kept at most,
+    evenly thinned above; temperature: the factor on cosines, 20 as in PANet; small: the power of a mask's area by which the smaller of several counts
+    more. docs/methods/proposals.md says what was tried and which sets chose.
     """
 
-    masks: str = "regions"
+    masks: str = REGIONS
     count: int = 100
     side: int = 448
     grounds: int = 8
@@ -94,9 +92,9 @@ class ProposalMatching(Method):
                 "keys": torch.cat([behind, means[shown], own]),
                 "places": torch.cat([torch.zeros(len(behind), dtype=torch.long), torch.nonzero(shown)[:, 0] + 1, places]),
                 "seen": torch.cat([torch.tensor([True]), shown]),
-                **({} if self._trained is None else {PREFIX + name: tensor for name, tensor in self._trained.tensors.items()}),
+                **{PREFIX + name: tensor for name, tensor in self._source.tensors.items()},
             },
-            {} if self._trained is None else {"masks": self._trained.facts},
+            {"masks": self._source.facts},
         )
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
@@ -133,39 +131,24 @@ class ProposalMatching(Method):
 
     @cached_property
     def _spec(self) -> FeatureSpec:
-        return self._merging.wants() if self.settings.masks == "regions" else FeatureSpec(side=self.settings.side)
+        return self._source.wants() if self.settings.masks == REGIONS else FeatureSpec(side=self.settings.side)
 
     @cached_property
-    def _merging(self) -> Merging:
-        return Merging(count=self.settings.count, side=self.settings.side)
-
-    @cached_property
-    def _trained(self) -> Trained | None:
-        """The segmenter that the settings name."""
-        if self.settings.masks == "regions":
-            return None
-        from likewise.proposals.trained import Trained
-
-        found = Trained.opened(Path(self.settings.masks))
-        if self._backbone is not None:
-            found.check(self._backbone.name, self._backbone.sha256, self._backbone.config.width)
+    def _source(self) -> Source:
+        """That which the settings name."""
+        found = open_source(self.settings.masks, count=self.settings.count, side=self.settings.side)
+        check = getattr(found, "check", None)
+        if self._backbone is not None and check is not None:
+            check(self._backbone.name, self._backbone.sha256, self._backbone.config.width)
         return found
 
-    @property
-    def _source(self) -> Source:
-        return self._trained or self._merging
-
     def _source_of(self, memory: Memory | None) -> Source:
-        """The source with which a memory was learned; the one that the settings name where there is none yet."""
-        if memory is None:
+        """The source with which a memory was learned; that which the settings name where there is none yet."""
+        if memory is None or self.settings.masks == REGIONS:
             return self._source
-        if "masks" not in memory.facts:
-            return self._merging
         if self._restored is None or self._restored[0] is not memory:
-            from likewise.proposals.trained import Trained
-
             tensors = {name.removeprefix(PREFIX): tensor for name, tensor in memory.tensors.items() if name.startswith(PREFIX)}
-            self._restored = memory, Trained.restored(tensors, memory.facts["masks"])
+            self._restored = memory, restored_source(tensors, memory.facts["masks"], count=self.settings.count, side=self.settings.side)
         return self._restored[1]
 
 

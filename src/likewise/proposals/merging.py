@@ -11,10 +11,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.proposals.source import Proposals
@@ -60,6 +62,16 @@ class Merging:
     overlap: float = 0.9
     part: tuple[float, float] = (0.001, 0.95)
 
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """None: it is made again by the settings of the method."""
+        return {}
+
     def wants(self) -> FeatureSpec:
         """Features and the picture."""
         return FeatureSpec(layers=self.layers, side=self.side, pixels=self.picture)
@@ -81,7 +93,7 @@ class Merging:
             order.append(np.arange(len(masks)))
         ranked = np.concatenate(found)[np.argsort(np.concatenate(order), kind="stable")]
         kept = thinned(ranked, areas, self.overlap, self.count)
-        return Proposals(torch.from_numpy(kept[:, regions].astype(np.float32)))
+        return Proposals(torch.from_numpy(ranked[kept][:, regions].astype(np.float32)))
 
 
 def compared(item: ImageFeatures, kind: Likeness, shares: Floats, colours: Floats) -> Floats:
@@ -199,8 +211,8 @@ def merged(features: Floats, areas: Floats, pairs: NDArray[np.integer], power: f
     return Tree(count, children, heights)
 
 
-def thinned(masks: Masks, areas: Floats, overlap: float, count: int) -> Masks:
-    """The first `count` masks (K, R) over regions with areas (R,) that have no earlier one with an IoU above `overlap`."""
+def thinned(masks: Masks, areas: Floats, overlap: float, count: int) -> NDArray[np.int64]:
+    """The places of the first `count` masks (K, R) over regions with areas (R,) that have no earlier one with an IoU above `overlap`."""
     weighted, free, kept = (masks * areas).astype(np.float32), np.ones(len(masks), bool), list[int]()
     sums = weighted.sum(axis=1)
     while free.any() and len(kept) < count:
@@ -209,4 +221,4 @@ def thinned(masks: Masks, areas: Floats, overlap: float, count: int) -> Masks:
         inside = weighted[one:] @ masks[one].astype(np.float32)
         free[one:] &= inside <= overlap * (sums[one] + sums[one:] - inside)
         free[one] = False
-    return masks[kept]
+    return np.array(kept, np.int64)

@@ -1,7 +1,8 @@
 """Where proposals come from: one interface for every source, whatever it is made of.
 
-    tokens     regions of the picture that merge by likeness of frozen features, a tree of them (`merging`); learns nothing
-    segmenter  the trained segmenter of MM-Former's first stage (`segmenter`)
+    merging    regions of the picture that merge by likeness of frozen features, trees of them; learns nothing
+    trained    the segmenter of MM-Former's first stage, trained here
+    points     SAM and SAM 2, asked about a grid of points
 
 A source says which features it needs and turns those of an image into soft masks on a grid. Others join by being a `Source`.
 """
@@ -9,7 +10,7 @@ A source says which features it needs and turns those of an image into soft mask
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,7 +30,17 @@ class Proposals:
 
 
 class Source(Protocol):
-    """Makes proposals of features."""
+    """Makes proposals of features. tensors, facts: what a task keeps, from which `opening.restored_source` makes it again."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Its weights, where they are small enough for a task."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The rest, as JSON can hold it; "kind" names it."""
+        ...
 
     def wants(self) -> FeatureSpec:
         """The features that it needs."""

@@ -69,7 +69,7 @@ class Trained:
     @property
     def facts(self) -> dict[str, Any]:
         """The rest, as JSON can hold it."""
-        return {"heads": self.heads, "side": self.side, "layers": list(self.layers), "backbone": dict(self.backbone)}
+        return {"kind": "trained", "heads": self.heads, "side": self.side, "layers": list(self.layers), "backbone": dict(self.backbone)}
 
     def check(self, name: str, sha256: str, width: int) -> None:
         """Raises InputError where a backbone is not the one whose layers the segmenter was trained on."""

@@ -159,3 +159,24 @@ def test_an_example_with_an_empty_mask_is_not_learned_from_and_alone_it_is_refus
     assert task.memory.facts["pairs"] == [0]
     with pytest.raises(InputError, match="no example shows any class"):
         learn(Support([empty], classes=["square"]), "mm-former", **SMALL)
+
+
+def test_masks_of_another_source_are_matched_by_their_cosines(published, tmp_path):
+    task = opened(published, support(2), official=False, masks="regions")
+    query, mask = picture(9)
+    found = task.predict(query)
+    assert 0 < (found.labels == 1).mean() < 1
+    edges = np.abs(np.diff(mask.astype(int), axis=1)).astype(bool)
+    steps = np.abs(np.diff(found.scores[1], axis=1))
+    assert steps[edges].mean() > 3 * steps[~edges].mean()  # regions keep to the borders of the picture
+    task.save(tmp_path / "a.task")
+    assert np.array_equal(load(tmp_path / "a.task").predict(query).scores, found.scores)
+
+
+def test_another_checkpoints_segmenter_is_no_source(published, tmp_path):
+    task = learn(support(1), "mm-former", **SMALL)
+    path = tmp_path / "other.safetensors"
+    tensors = task.method._matcher.state_dict()
+    write_checkpoint(tensors, path, Card("mm-former", {"side": 112, "layers": [0, 1, 2, 3]}))
+    with pytest.raises(UsageError, match="another checkpoint's segmenter"):
+        opened(published, support(1), masks=str(path))

@@ -7,8 +7,8 @@ import torch
 from mm_small import MATCHING, labels, maps, noise, small_matcher
 
 from likewise.methods.mm_former.alignment import CrossAlignment, keeps_size, memory_size, self_aligned, sine_position
-from likewise.methods.mm_former.matching import Matching, Side, merged, proposal_means, support_side
-from likewise.methods.mm_former.model import View
+from likewise.methods.mm_former.matching import Matching, Side, View, merged, proposal_means, support_side
+from likewise.methods.mm_former.model import expected
 
 SIZE = (96, 112)
 
@@ -160,8 +160,8 @@ def test_what_is_computed_of_a_support_alone_is_what_enters_its_mean(module, gri
         sides = [Side(*(part.clone() for part in (s.map, s.place, s.small, s.small_place))) for s in view.sides]
         other = [Side(*(part.clone() for part in (s.map, s.place, s.small, s.small_place, s.mask, s.weight))) for s in one]
         whole = module.matching.aligned(sides, other)
-    for part, expected in zip((*quick[0], *quick[1]), (*whole[0], *whole[1]), strict=True):
-        close(part, expected.detach())
+    for part, wanted in zip((*quick[0], *quick[1]), (*whole[0], *whole[1]), strict=True):
+        close(part, wanted.detach())
 
 
 def test_what_lies_outside_of_a_mask_has_no_part_in_a_support(module):
@@ -238,3 +238,15 @@ def test_how_many_levels_and_proposals_there_are_is_in_the_configuration():
     module = Matching(replace(MATCHING, channels=(9, 6), proposals=4, layers=1))
     assert {name.split(".")[0] for name, _ in module.named_parameters()} == {"conv_0", "conv_1", "crossat_0", "crossat_1", "fc1", "fc2"}
     assert module.coefficients(torch.zeros(3, 4)).shape == (3, 4)
+
+
+def test_by_cosines_the_most_alike_proposals_make_the_foreground_whatever_their_order():
+    proposals = torch.zeros(1, 3, 4, 6)
+    proposals[0, 0, :2, :3] = proposals[0, 1, 2:, 3:] = proposals[0, 2, :, :] = 1
+    cosines = torch.tensor([[0.9, 0.9, 0.2]])
+    foreground = merged(proposals, expected(proposals, cosines, 50.0), (4, 6))[0]
+    assert torch.equal(foreground > 0.5, proposals[0, :2].sum(dim=0) > 0)
+    assert foreground.max() == pytest.approx(1)
+    turned = [2, 0, 1]
+    again = merged(proposals[:, turned], expected(proposals[:, turned], cosines[:, turned], 50.0), (4, 6))[0]
+    assert torch.allclose(again, foreground, atol=1e-6)

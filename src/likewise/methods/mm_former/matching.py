@@ -61,6 +61,14 @@ class Side:
         return cls(x, place, *_small(x, place), mask, weight)
 
 
+@dataclass(frozen=True)
+class View:
+    """Images as the system sees them by themselves: sides of the matching, and of queries soft masks (B, N, h, w)."""
+
+    sides: Sequence[Side]
+    proposals: Tensor
+
+
 class Matching(nn.Module):
     """See the top of the file."""
 

@@ -15,7 +15,7 @@ Limits: the network must be trained; what no proposal covers is never found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,18 +31,20 @@ from likewise.data.geometry import area_resize
 from likewise.errors import InputError, UsageError
 from likewise.functional.resize import resize_nearest
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
-from likewise.methods.mm_former.matching import Side, support_side
+from likewise.methods.mm_former.matching import Side, View, support_side
 from likewise.methods.patches import answer
 from likewise.methods.prompts import patch_labels
+from likewise.proposals.opening import open_source, restored_source
 from likewise.proposals.pyramid import pyramid
 
 if TYPE_CHECKING:
     from likewise.backbones.registry import Backbone
     from likewise.backbones.vit import VitConfig
-    from likewise.methods.mm_former.model import MaskMatcher, View
+    from likewise.methods.mm_former.model import MaskMatcher
     from likewise.methods.trainable import Trainable
+    from likewise.proposals.source import Source
 
-SIDE, PYRAMID_SIDE = 480, 448
+SIDE, PYRAMID_SIDE, COUNT = 480, 448, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,9 @@ class MmFormerSettings(MethodSettings):
     for 480 and 448. layers: of that backbone, the shallowest first. heads, matching_heads: of the attentions, which no tensor says;
     same_size: the variant whose last three maps are of one size. within, cross: whether images are aligned within themselves, and
     query and support with each other. official: the published answer. sharpness: by how much a foreground of one half more is
-    likelier. width, queries: of an untrained network, for trying out.
+    likelier. masks: whose masks are matched, "" for those of the checkpoint's own segmenter; others are "regions" and a folder of SAM or SAM 2
+    (`likewise.proposals`), which are weighed by their cosines alone; by_cosine: the checkpoint's own too, softmax of `sharp` times the cosine (ours).
+    width, queries: of an untrained network, for trying out.
     """
 
     side: int = 0
@@ -65,6 +69,9 @@ class MmFormerSettings(MethodSettings):
     cross: bool = True
     official: bool = False
     sharpness: float = 10.0
+    masks: str = ""
+    by_cosine: bool = False
+    sharp: float = 50.0
     width: int = 64
     queries: int = 20
 
@@ -131,7 +138,7 @@ class MmFormer(Method):
 
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
         """The picture where the checkpoint brings its backbone, else four layers of the program's."""
-        return (self._spec,)
+        return (self._spec,) if self._source is None else (self._spec, self._source.wants())
 
     def learn(self, support: Support, features: Features) -> Memory:
         """Of every class and image that shows it the features that its mask leaves, level by level."""
@@ -147,7 +154,8 @@ class MmFormer(Method):
                     for level, x in enumerate(reduced[index]):
                         tensors |= {f"pair.{len(classes)}.{level}.{name}": tensor.clone() for name, tensor in _kept(support_side(x, mask)).items()}
                     classes.append(place)
-        return Memory(tensors, {"pairs": classes, "classes": len(support.classes)})
+        masks = {} if self._source is None else {"masks": self._source.facts}
+        return Memory(tensors, {"pairs": classes, "classes": len(support.classes), **masks})
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Logits of every query on the grid of the proposals; with `official` at the published size."""
@@ -155,7 +163,17 @@ class MmFormer(Method):
             shown = [
                 [_rebuilt(memory, pair, level) for level in range(len(self._matcher.matching.config.channels))] for pair in range(len(memory.facts["pairs"]))
             ]
-            return [self._answer(self._matcher.viewed(self._maps(item), within=self.settings.within), shown, memory) for item in features[self._spec]]
+            return [self._answer(view, shown, memory) for view in self._views(features, self._source_of(memory))]
+
+    def _views(self, features: Features, source: Source | None) -> Iterator[View]:
+        """Queries by themselves, with proposals of a source, of the own segmenter where there is none."""
+        for index, item in enumerate(features[self._spec]):
+            if source is None:
+                yield self._matcher.viewed(self._maps(item), within=self.settings.within)
+            else:
+                own = self._matcher.matching.reduced(self._maps(item)[:0:-1], within=self.settings.within)
+                found = source.propose(features[source.wants()][index])
+                yield View(self._matcher.matching.query_sides(own), found.masks.float()[None])
 
     def _answer(self, view: View, shown: Sequence[Sequence[Side]], memory: Memory) -> RawPrediction:
         size = (self._side, self._side) if self.settings.official else (view.proposals.shape[2], view.proposals.shape[3])
@@ -164,10 +182,13 @@ class MmFormer(Method):
         pairs = memory.facts["pairs"]
         for place in range(len(presence)):
             shots = [sides for sides, own in zip(shown, pairs, strict=True) if own == place]
+            if not len(view.proposals[0]):
+                logits[place + 1] = -self.settings.sharpness / 2
+                continue
             if not shots:
                 logits[place + 1] = -torch.inf
                 continue
-            found = self._matcher.answered(view, shots, size, official=self.settings.official, cross=self.settings.cross).foreground[0]
+            found = self._matcher.answered(view, shots, size, official=self.settings.official, cross=self.settings.cross, sharp=self._sharp).foreground[0]
             logits[place + 1] = self.settings.sharpness * (torch.nan_to_num(found) - 0.5)
             presence[place] = torch.sigmoid(logits[place + 1].flatten().topk(max(1, found.numel() // 100)).values.mean())
         raw = answer(logits.flatten(1).T, size, presence=presence)
@@ -197,6 +218,29 @@ class MmFormer(Method):
         if self.settings.official:
             return resize_nearest(torch.from_numpy(mask.astype("float32"))[None], size)
         return torch.from_numpy(area_resize(mask, size))[None]
+
+    @cached_property
+    def _source(self) -> Source | None:
+        """Of masks that are not the checkpoint's own. Raises UsageError for another segmenter."""
+        if not self.settings.masks:
+            return None
+        found = open_source(self.settings.masks, count=COUNT, side=PYRAMID_SIDE)
+        if found.facts.get("kind") == "trained":
+            raise UsageError(
+                "it is another checkpoint's segmenter", where="masks", remedy="Leave it out for the checkpoint's own, or train the matching behind it"
+            )
+        return found
+
+    def _source_of(self, memory: Memory) -> Source | None:
+        """The source with which a memory was learned."""
+        facts = memory.facts.get("masks")
+        if facts is None or (self._source is not None and self._source.facts == facts):
+            return self._source
+        return restored_source({}, facts, count=COUNT, side=PYRAMID_SIDE)  # raises where the weights are others
+
+    @property
+    def _sharp(self) -> float:
+        return self.settings.sharp if self.settings.masks or self.settings.by_cosine else 0.0
 
     @property
     def _side(self) -> int:

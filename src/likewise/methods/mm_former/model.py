@@ -15,18 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, merged, proposal_means, similarity_of
+from likewise.methods.mm_former.matching import Matching, MatchingConfig, Side, View, merged, proposal_means, similarity_of
 from likewise.proposals.segmenter import Segmenter, SegmenterConfig, resized_maps
 
 TINY = 1e-6  # keeps a proposal that is nowhere finite, where the published behaviour is not asked for
-
-
-@dataclass(frozen=True)
-class View:
-    """Images as the system sees them by themselves: sides of the matching, and of queries soft masks (B, N, h, w)."""
-
-    sides: Sequence[Side]
-    proposals: Tensor
 
 
 @dataclass(frozen=True)
@@ -58,8 +50,13 @@ class MaskMatcher(nn.Module):
         """Support images, of their four maps and the labels (B, H, W) of a class in 0..1."""
         return self.matching.support_sides(self.matching.reduced(maps[:0:-1], within=within), labels)
 
-    def answered(self, view: View, shots: Sequence[Sequence[Side]], size: Sequence[int], *, official: bool = False, cross: bool = True) -> Answer:
-        """The answer for queries, given each shot of the support; every shot is aligned with the query as it is, prototypes are means over shots."""
+    def answered(
+        self, view: View, shots: Sequence[Sequence[Side]], size: Sequence[int], *, official: bool = False, cross: bool = True, sharp: float = 0.0
+    ) -> Answer:
+        """The answer for queries, given each shot of the support; every shot is aligned with the query as it is, prototypes are means over shots.
+
+        sharp: 0 for the coefficients that the network gives, which knows proposals by their number; above, see `expected`.
+        """
         asked, given = [], []
         for shot in shots:
             maps, means = self.matching.aligned(view.sides, shot, cross=cross)
@@ -67,5 +64,15 @@ class MaskMatcher(nn.Module):
             given.append(torch.cat(means, dim=1))
         prototype = torch.stack(given).mean(dim=0)
         similarity = similarity_of(torch.stack(asked).mean(dim=0), prototype)
-        weights = self.matching.coefficients(similarity)
+        weights = expected(view.proposals, similarity, sharp) if sharp else self.matching.coefficients(similarity)
         return Answer(similarity, weights, merged(view.proposals, weights, size), prototype)
+
+
+def expected(proposals: Tensor, similarity: Tensor, sharp: float) -> Tensor:
+    """Coefficients (B, N) of proposals (B, N, h, w) by their cosines (B, N) alone, whatever their number and order (ours).
+
+    The softmax of `sharp` times the cosine, scaled so that the foreground is 1 where it is largest.
+    """
+    weights = torch.softmax(sharp * similarity, dim=1)
+    largest = torch.einsum("bnhw, bn -> bhw", proposals, weights).flatten(1).amax(dim=1)
+    return weights / largest.clamp_min(1e-6)[:, None]

@@ -20,9 +20,9 @@ from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError
 from likewise.methods.base import MethodSettings
 from likewise.methods.mm_former.checkpoint import MATCHING, SEGMENTER, matcher_of
-from likewise.methods.mm_former.matching import MatchingConfig
+from likewise.methods.mm_former.matching import MatchingConfig, View
 from likewise.methods.mm_former.method import MmFormer, MmFormerSettings
-from likewise.methods.mm_former.model import MaskMatcher, View
+from likewise.methods.mm_former.model import MaskMatcher
 from likewise.methods.mm_former.objective import SetLoss, contrast, few_shot_dice, set_loss, soft_iou
 from likewise.methods.trainable import Trainable, TrainingEpisode
 from likewise.proposals.checkpoint import segmenter_config

@@ -108,7 +108,7 @@ def _trained(case: Case) -> Mapping[str, Any]:
     import torch
 
     from likewise.layers.singular import factorise
-    from likewise.methods.mm_former.model import View
+    from likewise.methods.mm_former.matching import View
     from likewise.methods.mm_former.objective import contrast, few_shot_dice, soft_iou
 
     backbone, module = system(case)

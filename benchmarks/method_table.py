@@ -207,7 +207,7 @@ def means(contender: Contender, shots: str, sets: Sequence[str]) -> str:
 
 
 def by_set(contender: Contender, shots: str, name: str) -> str:
-    """mIoU on a set, and its spread over the draws."""
+    """MIoU on a set, and its spread over the draws."""
     rows = rows_of(contender, shots).get(name, {})
     values = [row["miou"] for row in rows.values()]
     return f"{np.mean(values):.1f} ({min(values):.1f}..{max(values):.1f})" if values else ""
@@ -247,11 +247,9 @@ def write() -> None:
         where = f"{size} ({contender.checkpoint})" if contender.checkpoint else size
         lines.append(f"| {named} | {takes(contender.variant.method)} | {where} | {scored[0]} | {scored[1]} | {told[0]} | {told[1]} | {contender.verified} |")
         detail += [f"| {named}, {shots} | " + " | ".join(by_set(contender, shots, name) for name in SETS) + " |" for shots in SHOTS]
-    draws = sorted({len(rows) for one in CONTENDERS for shots in SHOTS for rows in rows_of(one, shots).values()})
-    lines += [
-        "",
-        f"{_listed(sets['1'])} with one image a class, {_listed(sets['5'])} with five; {' to '.join(str(count) for count in sorted({draws[0], draws[-1]}))} draws each.",
-    ]
+    counts = {len(rows) for one in CONTENDERS for shots in SHOTS for rows in rows_of(one, shots).values()}
+    draws = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+    lines += ["", f"One image a class: {_listed(sets['1'])}; five: {_listed(sets['5'])}; {draws} draws of the examples each."]
     between_marks(ROOT / "README.md", MARK, lines)
     between_marks(DOCS / "methods" / "README.md", MARK, detail)
 

@@ -29,12 +29,14 @@ from common import BENCH, DATA, DOCS, Cell, cells, classes, need_shared, picture
 from likewise.backbones import FeatureProvider
 from likewise.backbones.registry import load_backbone
 from likewise.functional.recall import overlaps, recall
-from likewise.proposals.merging import Merging, superpixels
+from likewise.proposals.merging import superpixels
+from likewise.proposals.opening import open_source
 from likewise.proposals.source import Proposals, Source, covered_mean
+from marks import between_marks
 
 BACKBONE = "dinov2-reg-small-sphere"
 SETS, COLUMNS = ("objects", "subjects", "landmark", "nuclei", "coco_mini"), ("proposals", "oracle", "analogy", "+ proposals", "+ superpixels", "prototype")
-START, END = "<!-- measured -->", "<!-- end -->"
+MARK = "measured"
 Labels = NDArray[np.integer[Any]]
 
 
@@ -151,20 +153,23 @@ def labelled(cell: Cell, proposer: Proposer, masks: str, preset: str) -> dict[st
     return {column: score().semantic(DATA / cell.set, classes(cell.set), list(cell.support), list(cell.query), way)["miou"] for column, way in pairs}
 
 
-def table(rows: dict[str, Any]) -> str:
+def table(rows: dict[str, Any]) -> list[str]:
     """The rows as markdown."""
-    lines = ["| set, shots, draws | recall@0.5 | @0.75 | seconds | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 4) + "|"]
+    lines = ["| set, images a class; preset of `analogy` | recall@0.5 | @0.75 | seconds | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 4) + "|"]
     for name, row in rows.items():
         told = [f"{np.mean(values):.1f} ({min(values):.1f}..{max(values):.1f})" for values in row["miou"].values()]
-        lines.append(f"| {name}, {row['draws']} | {row['recall'][0]:.0f} | {row['recall'][1]:.0f} | {row['seconds']:.2f} | " + " | ".join(told) + " |")
-    return "\n".join(lines)
+        lines.append(f"| {name} | {row['recall'][0]:.0f} | {row['recall'][1]:.0f} | {row['seconds']:.2f} | " + " | ".join(told) + " |")
+    return lines
 
 
-def written(text: str) -> None:
-    """Put the table into the page."""
-    page = DOCS / "methods" / "proposals.md"
-    before, _, rest = page.read_text().partition(START)
-    page.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+def written() -> None:
+    """Put all rows into the page, by source of the masks and preset."""
+    rows: dict[str, Any] = {}
+    for path in sorted((BENCH / "proposals").glob("*.json"), reverse=True):
+        masks, _, preset = path.stem.rpartition("-")
+        whose = "" if masks == "regions" else "; masks of a trained segmenter"
+        rows |= {f"{name}; `{preset}`{whose}": row for name, row in read_json(path).items()}
+    between_marks(DOCS / "methods" / "proposals.md", MARK, ["", *table(rows)])
 
 
 def main() -> None:
@@ -173,7 +178,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--shots", default="1")
-    parser.add_argument("--masks", default="regions", help="a checkpoint of mm-former that was trained here [default: regions]")
+    parser.add_argument("--masks", default="regions", help="as the setting of `proposals`: a checkpoint of mm-former that was trained here, a folder of SAM")
     parser.add_argument("--preset", default="fast", choices=("fast", "default"), help="of analogy")
     told = parser.parse_args()
     need_shared()
@@ -184,25 +189,15 @@ def main() -> None:
         for name in told.sets:
             drawn = cells([name], [shots], told.draws)
             if drawn:
-                proposer = Proposer(source(told.masks))
+                proposer = Proposer(open_source(told.masks, count=100, side=448))
                 recalls = recalled(drawn[0], proposer)
                 seconds = float(np.mean(proposer.seconds))
                 found = [labelled(cell, proposer, told.masks, told.preset) for cell in drawn]
                 row = {"draws": len(found), "recall": recalls, "seconds": seconds, "miou": {column: [one[column] for one in found] for column in COLUMNS}}
                 rows[f"{name}, {shots}"] = row
-                print(table({f"{name}, {shots}": row}).splitlines()[-1], flush=True)
+                print(table({f"{name}, {shots}": row})[-1], flush=True)
                 write_json(kept, rows)
-                if told.masks == "regions":
-                    written(table(rows))
-
-
-def source(masks: str) -> Source:
-    """The source that the method's setting `masks` names."""
-    if masks == "regions":
-        return Merging()
-    from likewise.proposals.trained import Trained
-
-    return Trained.opened(Path(masks))
+                written()
 
 
 if __name__ == "__main__":

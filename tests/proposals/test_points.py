@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import likewise
 from likewise.backbones.features import ImageFeatures
@@ -12,7 +13,6 @@ from likewise.data import Example, Support
 from likewise.errors import WeightsError
 from likewise.proposals.points import Points
 
-transformers = pytest.importorskip("transformers")
 PICTURE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
 
 

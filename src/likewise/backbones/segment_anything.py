@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from likewise.data.geometry import by_longer_side, squash_image
-from likewise.errors import UsageError, WeightsError
+from likewise.errors import WeightsError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = np.float32(0.5)  # the networks count from the centres of pixels
@@ -36,12 +36,10 @@ class Promptable:
     def opened(cls, where: str | Path) -> Self:
         """The network of a folder or of a name in the hub's cache; nothing is downloaded.
 
-        Raises UsageError without `transformers`, WeightsError without weights.
+        Raises WeightsError without weights, or for those of another network.
         """
-        try:
-            import transformers
-        except ImportError as error:
-            raise UsageError("the package transformers is not installed", where="Segment Anything", remedy="pip install transformers") from error
+        import transformers  # takes seconds
+
         try:
             config = transformers.AutoConfig.from_pretrained(str(where), local_files_only=True)
         except (OSError, ValueError) as error:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from likewise.data import Example, Support
 from likewise.errors import WeightsError
 from likewise.task.segment_anything import ALONG, SegmentAnything, joined_scores, prompts
 
-transformers = pytest.importorskip("transformers")
 PICTURE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
 
 

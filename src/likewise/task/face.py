@@ -35,7 +35,7 @@ from likewise.task.thumbnails import Thumbnail
 
 
 def learn(
-    source: Support | str | Path,
+    source: Support | Sequence[Example] | str | Path,
     method: str = "analogy",
     backbone: str = "auto",
     checkpoint: str | Path | None = None,
@@ -53,7 +53,7 @@ def learn(
 ) -> Task:
     """A task learned from labelled examples.
 
-    source: a `Support` or the path of examples in any format that `likewise.formats` reads; method: a name of
+    source: a `Support`, examples, or the path of examples in any format that `likewise.formats` reads; method: a name of
     `likewise methods`; backbone: a name of `likewise weights list` or "auto"; checkpoint: a file of the method's own trained
     weights, for methods that have any ("random": untrained), which brings its settings and its backbone; preset: "fast", "default" or "best";
     unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
-from likewise.data import LabelKind, OutputKind, Support
+from likewise.data import Example, LabelKind, OutputKind, Support
 from likewise.data.example import Unlabelled
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import Memory, Method, Preset, Progress, to_device
@@ -136,14 +136,21 @@ def learn_memory(method: Method, support: Support, kept: Kept, progress: Progres
     return to_device(memory, torch.device("cpu"))
 
 
-def as_support(source: Support | str | Path, format: str | None, split: str | None, unlabelled: Unlabelled | None) -> Support:
-    """A support as it is, or read from a path. UsageError where a support is told how to be read."""
-    if isinstance(source, Support):
+def as_support(source: Support | Sequence[Example] | str | Path, format: str | None, split: str | None, unlabelled: Unlabelled | None) -> Support:
+    """A support as it is, made of examples, or read from a path. UsageError where what is no path is told how to be read."""
+    if not isinstance(source, str | Path):
         told = {"format": format, "split": split, "unlabelled": unlabelled}
         for name, value in told.items():
             if value is not None:
                 raise UsageError("a Support is not read from a path", where=name, remedy="Give it to the Support or its examples, or leave it out")
-        return source
+        if isinstance(source, Support):
+            return source
+        strange = next((item for item in source if not isinstance(item, Example)), None)
+        if strange is not None:
+            raise InputError(
+                f"a {type(strange).__name__} is no example", where="source", remedy="Give likewise.Example(image, masks={'name': mask}) and its like"
+            )
+        return Support(source)
     from likewise import formats
 
     return formats.read_support(source, format=format, split=split, unlabelled=unlabelled).support

@@ -79,6 +79,7 @@ CONTENDERS = (
     Contender(Variant("prototype", "default"), OURS),
     Contender(Variant("proposals", "default"), OURS),
     Contender(Variant("cst", "default"), "official code, golden files", SHIPPED),
+    Contender(Variant("vtm", "default"), "official code, golden files", SHIPPED),
     Contender(Variant("label-anything", "default"), "official code, golden files", "trained here"),
     Contender(Variant("mm-former", "default"), "official code, golden files", "trained here"),
     Contender(Variant("proposals", "default", "trained"), OURS, "trained here"),

@@ -220,6 +220,11 @@ def takes(method: str) -> str:
     return ", ".join(word for kind, word in SHORT.items() if kind in kinds)
 
 
+def _backbone(spent: Mapping[str, Any]) -> str:
+    """Seconds of the bare backbone; of a method that runs it itself they cannot be told apart."""
+    return f"{spent['backbone']:.2f}" if spent["backbone"] > spent["query"] / 100 else "within"
+
+
 def _number(value: int) -> str:
     return "0" if not value else f"{value / 1e6:.2f} M"
 
@@ -238,7 +243,7 @@ def write() -> None:
         if not any(scored):
             continue
         spent = read_json(OUT / contender.name / "cost.json") or {}
-        told = [f"{spent['query']:.2f} ({spent['backbone']:.2f})", f"{spent['mb']:.0f}"] if spent else ["", ""]
+        told = [f"{spent['query']:.2f} ({_backbone(spent)})", f"{spent['mb']:.0f}"] if spent else ["", ""]
         size = _number(spent["parameters"]) if spent else ""
         named = (
             f"`{contender.variant.method}`"

@@ -58,7 +58,9 @@ def attended(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor) -> Tensor:
     there is another one.
     """
     queries, keys, values = (_heads(part) for part in (q, k, v))
-    logits = (queries @ keys.transpose(-1, -2)).masked_fill(hidden[:, None, None, None], _HIDDEN)
+    logits = queries @ keys.transpose(-1, -2)
+    if bool(hidden.any()):
+        logits = logits.masked_fill(hidden[:, None, None, None], _HIDDEN)
     return (torch.softmax(logits, dim=-1) @ values).permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 

@@ -1,0 +1,1 @@
+"""EMAT: few-shot classification and segmentation by many correlation tokens and a lean transformer (2025); see `method.py`."""

@@ -103,6 +103,18 @@ class ResNet(nn.Module):
                 found.append(raw)
         return found
 
+    def tapped(self, side: int) -> list[tuple[int, int]]:
+        """Of each stage that `taps` gives how many maps, and of how many rows for a square of `side` pixels."""
+        rows, reached = side, 1
+        for _ in range(2):
+            rows, reached = (rows + 1) // 2, 2 * reached
+        found = []
+        for count in self.config.blocks[1:]:
+            if reached < self.config.output_stride:
+                rows, reached = (rows + 1) // 2, 2 * reached
+            found.append((count, rows))
+        return found
+
     def stages(self) -> Sequence[nn.Sequential]:
         """The four stages."""
         return [self.get_submodule(f"layer{stage + 1}") for stage in range(len(self.config.blocks))]  # type: ignore[misc]

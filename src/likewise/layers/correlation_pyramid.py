@@ -7,7 +7,11 @@ of the query, s t of the support.
 
 from __future__ import annotations
 
-from torch import Tensor
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from likewise.functional.resize import resize_corners
@@ -43,3 +47,17 @@ def resize_query(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x
     moved = x.permute(0, 1, 4, 5, 2, 3)
     return resize_corners(moved, size).permute(0, 1, 4, 5, 2, 3)
+
+
+class PyramidLearner(nn.Module):
+    """What HSNet and ASNet train.
+
+    channels: maps of each level, deepest first; squeezes: for each level what brings its support to 2 x 2 places.
+    """
+
+    channels: tuple[int, ...]
+    squeezes: tuple[Any, ...]
+
+    @abstractmethod
+    def forward(self, pyramid: Sequence[Tensor], masks: Tensor | None = None) -> Tensor:
+        """Logits (X, 2, 2h, 2w) of correlations (X, T, h, w, s, t) of three levels, deepest first, and masks (X, H, W), None for none."""

@@ -1,4 +1,4 @@
-"""Checkpoints of methods that learn on a pyramid of correlations: a learner, and the residual network it was trained on if it has its own.
+"""Checkpoints of methods that learn on a pyramid of correlations: a learner, and the network (ResNet, VGG-16) it was trained on if it has its own.
 
 Ours hold `learner.*` and `backbone.*`, both by their official names; a checkpoint that was trained on tokens of the program has no backbone.
 """
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from likewise.backbones.checkpoint import check_layout
 from likewise.backbones.resnet import ResNet
 from likewise.backbones.resnet_weights import resnet_of
+from likewise.backbones.vgg import Vgg16, vgg_of
 from likewise.errors import WeightsError
 
 BACKBONE, LEARNER = "backbone.", "learner."
+_CLASSIFIERS = (f"{BACKBONE}fc.", f"{BACKBONE}classifier.")
 _PARALLEL = "module."  # what a network that was trained on several devices puts before all its names
 _Learner = TypeVar("_Learner", bound=nn.Module)
 
@@ -28,16 +30,16 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def official(tensors: Mapping[str, Tensor], learner_prefix: str = LEARNER) -> dict[str, Tensor]:
     """A published checkpoint by our names: what the prefix of its learner and of several devices is is taken away, classifier and counters left out.
 
-    A residual network alone, by the names of torchvision, becomes a checkpoint without a learner, to begin a training from.
+    A network alone, by the names of torchvision, becomes a checkpoint without a learner, to begin a training from.
     """
     plain = {name.removeprefix(_PARALLEL): tensor for name, tensor in tensors.items()}
-    if "conv1.weight" in plain and "layer1.0.conv1.weight" in plain:
+    if "layer1.0.conv1.weight" in plain or "features.0.weight" in plain:
         plain = {BACKBONE + name: tensor for name, tensor in plain.items()}
     found = {}
     for name, tensor in plain.items():
         if name.startswith(learner_prefix):
             found[LEARNER + name.removeprefix(learner_prefix)] = tensor
-        elif not name.endswith("num_batches_tracked") and not name.startswith(f"{BACKBONE}fc."):
+        elif not name.endswith("num_batches_tracked") and not name.startswith(_CLASSIFIERS):
             found[name] = tensor
     return found
 
@@ -59,10 +61,12 @@ def learner_of(tensors: Mapping[str, Tensor], like: Callable[[Mapping[str, Tenso
     return learner.eval().requires_grad_(False)
 
 
-def backbone_of(tensors: Mapping[str, Tensor]) -> ResNet | None:
-    """The residual network of a checkpoint, None where it has none; WeightsError for one that does not fit."""
+def backbone_of(tensors: Mapping[str, Tensor]) -> ResNet | Vgg16 | None:
+    """The network of a checkpoint, None where it has none; WeightsError for one that does not fit."""
     own = part(tensors, BACKBONE)
-    return resnet_of(own) if own else None
+    if not own:
+        return None
+    return vgg_of(own) if any(name.startswith("features.") for name in own) else resnet_of(own)
 
 
 def _remedy(verb: str) -> str:

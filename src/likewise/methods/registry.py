@@ -43,6 +43,18 @@ TABLE = (
         "Kang et al. 2023",
     ),
     Listed(
+        "hsnet",
+        "likewise.methods.hsnet:Hsnet",
+        "a trained network that squeezes correlations of several layers by 4-D convolutions; needs a checkpoint",
+        "Min et al. 2021 (HSNet)",
+    ),
+    Listed(
+        "asnet",
+        "likewise.methods.asnet:Asnet",
+        "a trained network that squeezes correlations of several layers by attention; needs a checkpoint",
+        "Kang and Cho 2022 (ASNet)",
+    ),
+    Listed(
         "vtm",
         "likewise.methods.vtm:VisualTokenMatching",
         "dense values and classes by matching tokens of images and labels at four levels, biases tuned on request; needs a checkpoint",

@@ -13,7 +13,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from likewise.functional.resize import resize_corners
-from likewise.layers.correlation_pyramid import resize_query
+from likewise.layers.correlation_pyramid import PyramidLearner, resize_query
 from likewise.layers.correlation_transformer import ATTENTION_HEADS, GROUPS, attended, mask_decoder, mask_logits
 
 WIDTHS = (32, 128)
@@ -105,7 +105,7 @@ class SqueezeLayer(nn.Module):
         return self.ff(self.attn(x, masks))
 
 
-class AsnetLearner(nn.Module, PyTorchModelHubMixin):
+class AsnetLearner(PyramidLearner, PyTorchModelHubMixin):
     """The part of ASNet that is trained: correlations of three levels in, logits of background and object out.
 
     channels: maps of each level, deepest first; pooled: whether the support of a level is wide, so that it is squeezed as the published
@@ -114,14 +114,14 @@ class AsnetLearner(nn.Module, PyTorchModelHubMixin):
 
     def __init__(self, channels: Sequence[int] = (3, 6, 4), pooled: Sequence[bool] = (False, True, True), widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        self.channels, last = tuple(channels), widths[-1]
-        for name, count, wide in zip(LEVELS, channels, pooled, strict=True):
-            self.add_module(f"encoder_{name}", _block((count, *widths), WIDE if wide else DEEP))
+        self.channels, self.squeezes, last = tuple(channels), tuple(WIDE if wide else DEEP for wide in pooled), widths[-1]
+        for name, count, squeeze in zip(LEVELS, channels, self.squeezes, strict=True):
+            self.add_module(f"encoder_{name}", _block((count, *widths), squeeze))
         self.encoder_layer4to3 = _block((last, last, last), MIX)
         self.encoder_layer3to2 = _block((last, last, last), MIX)
         self.decoder1, self.decoder2 = mask_decoder(last)
 
-    def forward(self, pyramid: Sequence[Tensor], masks: Tensor | None) -> Tensor:
+    def forward(self, pyramid: Sequence[Tensor], masks: Tensor | None = None) -> Tensor:
         """Logits (X, 2, 2h, 2w) of correlations (X, T, h, w, s, t) of three levels, deepest first, and masks (X, H, W), None for none.
 
         Raises ValueError where a level is not squeezed to 2x2 places of the support.

@@ -12,7 +12,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from likewise.layers.center_pivot import CenterPivotConv4d
-from likewise.layers.correlation_pyramid import resize_query
+from likewise.layers.correlation_pyramid import PyramidLearner, resize_query
 from likewise.layers.correlation_transformer import mask_decoder, mask_logits
 
 GROUPS = 4
@@ -32,7 +32,7 @@ def kernels_for(side: int) -> tuple[int, int, int]:
     return (3, 3, 3) if side <= 16 else (5, 3, 3) if side <= 32 else (5, 5, 3)
 
 
-class HsnetLearner(nn.Module, PyTorchModelHubMixin):
+class HsnetLearner(PyramidLearner, PyTorchModelHubMixin):
     """The part of HSNet that is trained: correlations of three levels in, logits of background and object out.
 
     channels: maps of each level, deepest first; kernels: of the three layers of each level's block; widths: behind each layer.
@@ -46,7 +46,7 @@ class HsnetLearner(nn.Module, PyTorchModelHubMixin):
         widths: Sequence[int] = WIDTHS,
     ) -> None:
         super().__init__()
-        self.channels = tuple(channels)
+        self.channels, self.squeezes = tuple(channels), tuple(tuple(own) for own in kernels)
         for name, count, own in zip(LEVELS, channels, kernels, strict=True):
             self.add_module(f"encoder_{name}", _block((count, *widths), [(kernel, STRIDES[kernel]) for kernel in own]))
         last = widths[-1]
@@ -54,11 +54,12 @@ class HsnetLearner(nn.Module, PyTorchModelHubMixin):
         self.encoder_layer3to2 = _block((last,) * 4, [(3, 1)] * 3)
         self.decoder1, self.decoder2 = mask_decoder(last)
 
-    def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
+    def forward(self, pyramid: Sequence[Tensor], masks: Tensor | None = None) -> Tensor:
         """Logits (X, 2, 2h, 2w) of correlations (X, T, h, w, s, t) of three levels, deepest first; h w of the shallowest.
 
-        Raises ValueError where the levels are not squeezed to one size of the support.
+        masks: not looked at, they were laid over the support before. Raises ValueError where the levels are not squeezed to one size of the support.
         """
+        del masks
         deep, middle, shallow = (self.get_submodule(f"encoder_{name}")(x) for name, x in zip(LEVELS, pyramid, strict=True))
         if not deep.shape[4:] == middle.shape[4:] == shallow.shape[4:]:
             raise ValueError(f"the levels are squeezed to {[tuple(x.shape[4:]) for x in (deep, middle, shallow)]} places of the support")

@@ -55,6 +55,12 @@ TABLE = (
         "Kang and Cho 2022 (ASNet)",
     ),
     Listed(
+        "emat",
+        "likewise.methods.emat:Emat",
+        "a trained transformer over the correlations of many tokens, small and for large pictures; needs a checkpoint",
+        "EMAT 2025 (arXiv 2507.23642)",
+    ),
+    Listed(
         "vtm",
         "likewise.methods.vtm:VisualTokenMatching",
         "dense values and classes by matching tokens of images and labels at four levels, biases tuned on request; needs a checkpoint",

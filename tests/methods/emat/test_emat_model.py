@@ -30,6 +30,12 @@ def alone(support, place):
     return PairSupport(support.tokens[place : place + 1], tuple(part[place : place + 1] for part in support.hidden))
 
 
+def split(x, class_token=True):
+    """The class token and the square of support tokens of correlations."""
+    first, rest = (x[..., :1], x[..., 1:]) if class_token else (None, x)
+    return first, rest.unflatten(-1, (round(rest.shape[-1] ** 0.5),) * 2)
+
+
 def some_masks():
     masks = torch.zeros(3, 25, 31)
     masks[0, 4:15, 3:20] = 1
@@ -72,7 +78,7 @@ def test_an_empty_mask_leaves_the_class_token_or_nothing():
         query, support = pair(learner, masks)
         x = correlation(query, support.tokens)
         with torch.no_grad():
-            _, mixed = layer.attn.mix(x, support.hidden[0])
+            _, mixed = layer.attn.mix(*split(x, class_token), support.hidden[0])
             if class_token:
                 value = torch.nn.functional.conv2d(x[..., :1], layer.attn.kv.weight, layer.attn.kv.bias).chunk(2, dim=1)[1]
                 torch.testing.assert_close(mixed, value.expand_as(mixed))
@@ -104,7 +110,7 @@ def test_support_tokens_outside_the_mask_do_not_matter_as_keys_but_do_in_the_sho
         torch.nn.init.zeros_(convolution.weight)  # the queries, which see all tokens, are kept out of it
     x, y = correlation(query, support.tokens), correlation(query, changed)
     with torch.no_grad():
-        (short, mixed), (other_short, other_mixed) = (attention.mix(each, support.hidden[0]) for each in (x, y))
+        (short, mixed), (other_short, other_mixed) = (attention.mix(*split(each), support.hidden[0]) for each in (x, y))
     torch.testing.assert_close(mixed, other_mixed)
     assert not torch.allclose(short, other_short, atol=1e-3)
 

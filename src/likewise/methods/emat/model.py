@@ -11,14 +11,15 @@ the mask. Norms are taken over all query tokens, once the slices are joined.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, conv3d
+from torch.nn.functional import avg_pool2d, conv2d
 
-from likewise.layers.correlation import correlation, hidden_tokens
+from likewise.layers.correlation import hidden_tokens
 from likewise.layers.correlation_transformer import (
     GROUPS,
     FeedForward,
@@ -46,14 +47,12 @@ class Downscale(nn.Module):
             self.q_cls = nn.Conv2d(inside, outside, 1, bias=bias)
         self.q_seg = nn.Conv3d(inside, outside, (1, 2, 2), (1, 2, 2), bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(X, C, Q, S) -> (X, out, Q, S'), the class token first where there is one."""
-        first = 1 if hasattr(self, "q_cls") else 0
-        side = round((x.shape[-1] - first) ** 0.5)
-        small = conv3d(x[..., first:].reshape(*x.shape[:-1], side, side), self.q_seg.weight, self.q_seg.bias, (1, 2, 2))
+    def forward(self, first: Tensor | None, square: Tensor) -> Tensor:
+        """Class token (X, C, Q, 1) and square (X, C, Q, s, s) -> (X, out, Q, S'), the class token first where there is one."""
+        small: Tensor = self.q_seg(square)
         if self.pool:
-            small = avg_pool2d(small.flatten(1, 2), self.pool).reshape(*small.shape[:3], side // 2 // self.pool, -1)
-        return torch.cat([self.q_cls(x[..., :1]), small.flatten(3)], dim=-1) if first else small.flatten(3)
+            small = avg_pool2d(small.flatten(1, 2), self.pool).reshape(*small.shape[:3], small.shape[3] // self.pool, -1)
+        return small.flatten(3) if first is None else torch.cat([self.q_cls(first), small.flatten(3)], dim=-1)
 
 
 class Attention(nn.Module):
@@ -62,28 +61,29 @@ class Attention(nn.Module):
     def __init__(self, inside: int, outside: int, pool: int, *, class_token: bool) -> None:
         super().__init__()
         hidden = outside // 2
-        self.class_token = class_token
         self.short_cut = nn.Sequential(Downscale(inside, outside, pool, bias=False, class_token=class_token), nn.GroupNorm(GROUPS, outside), nn.ReLU())
         self.q = Downscale(inside, hidden, pool, bias=True, class_token=class_token)
         self.kv = nn.Conv2d(inside, 2 * hidden, 1)
         self.agg = aggregation(hidden, outside)
         self.out_norm = nn.GroupNorm(GROUPS, outside)
 
-    def mix(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """The short cut before its norm (X, out, Q, S') and values averaged by attention (X, h, Q, S'): x (X, C, Q, S), hidden (X, s*s).
+    def mix(self, first: Tensor | None, square: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The short cut before its norm (X, out, Q, S') and values averaged by attention (X, h, Q, S').
 
-        Every query token is apart from the others here. The class token is never hidden; without one, values of a pair whose tokens
-        are all hidden are 0.
+        first (X, C, Q, 1) is the class token, which is never hidden, square (X, C, Q, s, s) the others; hidden (X, s*s). Every query token is
+        apart from the others here. Without a class token the values of a pair whose tokens are all hidden are 0.
         """
-        shrunk, q = self.short_cut[0](x), self.q(x)
-        outside = torch.cat([hidden.new_zeros(len(hidden), 1), hidden], dim=1) if self.class_token else hidden
-        seen = ~outside
-        kept = torch.nonzero(seen.any(dim=0)).flatten()
-        if not len(kept):
+        shrunk, q = self.short_cut[0](first, square), self.q(first, square)
+        kept = torch.nonzero(~hidden.all(dim=0)).flatten()
+        visible = [square.flatten(3) if len(kept) == hidden.shape[1] else square.flatten(3).index_select(3, kept)]
+        tokens = torch.cat(visible if first is None else [first, *visible], dim=3)
+        if not tokens.shape[3]:
             return shrunk, torch.zeros_like(q)
-        visible = x if len(kept) == x.shape[3] else x.index_select(3, kept)
-        k, v = conv2d(visible, self.kv.weight, self.kv.bias).chunk(2, dim=1)
-        return shrunk, attended(q, k, v, outside[:, kept]) * seen.any(dim=1)[:, None, None, None]
+        k, v = conv2d(tokens, self.kv.weight, self.kv.bias).chunk(2, dim=1)
+        outside = hidden[:, kept]
+        if first is None:
+            return shrunk, attended(q, k, v, outside) * ~hidden.all(dim=1)[:, None, None, None]
+        return shrunk, attended(q, k, v, torch.cat([hidden.new_zeros(len(hidden), 1), outside], dim=1))
 
     def join(self, shrunk: Tensor, mixed: Tensor) -> Tensor:
         """Both parts of `mix` added: (X, out, Q, S')."""
@@ -97,21 +97,32 @@ class Layer(nn.Module):
 
     def __init__(self, inside: int, outside: int, pool: int, *, class_token: bool) -> None:
         super().__init__()
+        self.class_token = class_token
         self.attn = Attention(inside, outside, pool, class_token=class_token)
         self.ff = FeedForward(outside)
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         """(X, C, Q, S), hidden (X, s*s) -> (X, out, Q, S')."""
-        found: Tensor = self.ff(self.attn.join(*self.attn.mix(x, hidden)))
+        first, rest = (x[..., :1], x[..., 1:]) if self.class_token else (None, x)
+        side = math.isqrt(rest.shape[-1])
+        found: Tensor = self.ff(self.attn.join(*self.attn.mix(first, rest.reshape(*rest.shape[:-1], side, side), hidden)))
         return found
 
     def pairs(self, query: Tensor, support: Tensor, hidden: Tensor, tile: int) -> Tensor:
         """What `forward` says of `correlation(query, support)`, `tile` query tokens at a time; gradients included."""
-        slices = [self.attn.mix(correlation(part, support), hidden) for part in query.chunk(-(-query.shape[-2] // tile), dim=-2)]
-        shrunk, mixed = (torch.cat(parts, dim=2) for parts in zip(*slices, strict=True))
-        del slices
+        mine, theirs = (tokens.transpose(1, 2).flatten(1, 2) for tokens in (query, support))  # first the channels in order: nothing large is moved
+        parts = mine.chunk(-(-mine.shape[-2] // tile), dim=-2)
+        shrunk, mixed = (torch.cat(found, dim=2) for found in zip(*(self._slice(part, theirs, hidden) for part in parts), strict=True))
         found: Tensor = self.ff(self.attn.join(shrunk, mixed))
         return found
+
+    def _slice(self, query: Tensor, support: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """`Attention.mix` of some query tokens (X, C, Q, d) and all support tokens (X, C, S, d)."""
+        first = query @ support[:, :, :1].transpose(-1, -2) if self.class_token else None
+        rest = support[:, :, 1:] if self.class_token else support
+        side = math.isqrt(rest.shape[2])
+        square = query @ rest.transpose(-1, -2)
+        return self.attn.mix(first, square.reshape(*square.shape[:-1], side, side), hidden)
 
 
 class Learner(nn.Module, PyTorchModelHubMixin):

@@ -59,6 +59,14 @@ class PairingName(StrEnum):
     JOINT = "joint"
 
 
+class AugmentName(StrEnum):
+    """For which other classes that they show supports are used: none, those of the episode, or all of the fold."""
+
+    NONE = "none"
+    PARTIAL = "partial"
+    FULL = "full"
+
+
 class TrainedOnName(StrEnum):
     """What a checkpoint was trained on."""
 
@@ -94,6 +102,13 @@ def evaluate(
     pairing: Annotated[
         PairingName | None, typer.Option("--pairing", help="pairs: one class an example; joint: all that it shows. [default: pairs, in nway joint]")
     ] = None,
+    augment: Annotated[
+        AugmentName,
+        typer.Option(
+            "--augment", help="Use supports for other classes that they show too: partial, of the episode; full, of the fold, which are then asked for."
+        ),
+    ] = AugmentName.NONE,
+    no_empty_masks: Annotated[bool, typer.Option("--no-empty-masks", help="With fscs: the query shows the first class always.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="0 draws the published episodes.")] = 0,
     official: Annotated[
         bool, typer.Option("--official", help="As published: fss may draw a support twice; nway draws the five reruns, and its scores come first.")
@@ -150,7 +165,11 @@ def evaluate(
         prompts=prompts.value,
         pairing=None if pairing is None else pairing.value,
         official=official,
+        empty=not no_empty_masks,
+        augment=augment.value,
     )
+    if table is not None and (no_empty_masks or setting.augment != "none"):
+        raise UsageError("the tables of the paper have neither augmented episodes nor --no-empty-masks", where="--table", remedy="Leave them out")
     data = open_benchmark(
         benchmark, folds=_folds(folds), format=as_format, lists=lists, own_lists=own_lists, least=least, frame=setting.frame, official=official
     )

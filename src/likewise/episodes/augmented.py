@@ -59,21 +59,20 @@ def augmented(
     return Augmented(tuple(numbers), tuple(map(tuple, supports)), changed)
 
 
-def augmented_episode(
-    episode: Episode, labels: Callable[[str], NDArray[np.integer]], kind: Augment, fold: Collection[int], share: float, random: np.random.RandomState
-) -> Episode:
-    """An episode by name with the supports of `augmented`; labels: the label map of a picture; fold: the classes of the fold."""
-    if kind == "none":
-        return episode
-    found = augmented(
-        episode.classes,
-        [[labels(name) for name in names] for names in episode.supports],
-        episode.classes if kind == "partial" else fold,
-        share,
-        random,
-    )
-    names = tuple(tuple(episode.supports[way][shot] for way, shot in listed) for listed in found.supports)
-    return Episode(episode.query, found.classes, names)
+@dataclass(frozen=True)
+class Augmenting:
+    """How episodes are augmented: for classes of the episode alone ("partial") or of the fold ("full"), those above a share of a picture."""
+
+    kind: Literal["partial", "full"]
+    share: float
+    labels: Callable[[str], NDArray[np.integer]]  # the label map of a picture by name
+
+    def __call__(self, episode: Episode, fold: Collection[int], random: np.random.RandomState) -> Episode:
+        """An episode by name with the supports of `augmented`; fold: the classes of the fold."""
+        planes = [[self.labels(name) for name in names] for names in episode.supports]
+        found = augmented(episode.classes, planes, episode.classes if self.kind == "partial" else fold, self.share, random)
+        names = tuple(tuple(episode.supports[way][shot] for way, shot in listed) for listed in found.supports)
+        return Episode(episode.query, found.classes, names)
 
 
 def _others(plane: NDArray[np.integer], own: int, known: Collection[int], share: float) -> list[int]:

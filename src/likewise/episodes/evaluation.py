@@ -19,13 +19,16 @@ from likewise.backbones.vit import VitConfig
 from likewise.data import LabelKind
 from likewise.data.images import image_size
 from likewise.episodes.answering import answered, labels_in, present_in
+from likewise.episodes.augmented import SHARE, SHARES, Augment, Augmenting
 from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
+from likewise.episodes.fss import FssBenchmark
 from likewise.episodes.journal import Answered, open_journal
 from likewise.episodes.nway import NwayOutcome, judge_nway
 from likewise.episodes.outcome import Outcome, judge
 from likewise.episodes.sampling import Episode
 from likewise.episodes.support import KINDS, Labelling, Pairing, Prompting, Simulator
 from likewise.episodes.truth import truth_of
+from likewise.episodes.views import ViewsBenchmark
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
@@ -41,7 +44,8 @@ class Setting:
     """The episodes to answer; see `episodes_of` and `support_of`.
 
     pairing: None for that of the frame, N-way "joint" (official: "drawn"), else "pairs"; prompts: who makes labels of masks.
-    Raises UsageError for what does not fit.
+    empty: False where the query shows the first class always; augment: whether supports are used for other classes that they show, of the
+    episode ("partial") or of the fold ("full"); both of "fscs" alone. Raises UsageError for what does not fit.
     """
 
     part: Part = "test"
@@ -57,8 +61,14 @@ class Setting:
     prompts: Simulator = "person"
     pairing: Pairing | None = None
     official: bool = False
+    empty: bool = True
+    augment: Augment = "none"
 
     def __post_init__(self) -> None:
+        if self.frame != "fscs" and not (self.empty and self.augment == "none"):
+            raise UsageError(f"the frame {self.frame} has neither augmented episodes nor empty masks", where="frame", remedy="Use the frame fscs")
+        if self.augment != "none" and self.paired != "pairs":
+            raise UsageError("augmented episodes show one class of an image at a time", where="pairing", remedy="Use the pairing pairs, or leave --augment out")
         if self.frame == "nway" and self.paired == "pairs":
             raise UsageError("N-way episodes show all classes of an image", where="pairing", remedy="Use the pairing joint, or the frame fscs")
         self.prompting(0)  # checks it
@@ -71,8 +81,9 @@ class Setting:
         return self.pairing or ("drawn" if self.official else "joint")
 
     def facts(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        return {**asdict(self), "pairing": self.paired}
+        """All of it as plain values; the newer switches only where they are used, so that older results are known again."""
+        newer = {"empty": True, "augment": "none"}
+        return {name: value for name, value in asdict(self).items() if name not in newer or value != newer[name]} | {"pairing": self.paired}
 
     def prompting(self, index: int) -> Prompting:
         """How the support of an episode is labelled."""
@@ -130,7 +141,7 @@ class Runner:
         """
         check_takes(self.method, setting.labelling)
         episodes = drawn(benchmark, setting)
-        self._limit_features(len(names_in(episodes)))
+        self._limit_features(len(names_in(episodes.plain)))
         fingerprint = self._fingerprint(benchmark, setting, episodes)
         with open_journal(folder, fingerprint, NwayOutcome if setting.frame == "nway" else Outcome) as journal:
             for index in range(len(journal.outcomes), len(episodes)):
@@ -226,9 +237,20 @@ def drawn(benchmark: Benchmark, setting: Setting) -> Episodes:
         setting.seed,
         setting.frame,
         official=setting.official,
+        empty=setting.empty,
+        augmenting=augmenting_of(benchmark, setting),
     )
-    benchmark.check(sorted(names_in(episodes)))
+    benchmark.check(sorted(names_in(episodes.plain)))
     return episodes
+
+
+def augmenting_of(benchmark: Benchmark, setting: Setting) -> Augmenting | None:
+    """How the episodes of a setting are augmented, None for not at all; UsageError for a benchmark whose pictures have one class each."""
+    if setting.augment == "none":
+        return None
+    if isinstance(benchmark, FssBenchmark | ViewsBenchmark):
+        raise UsageError(f"a picture of {benchmark.name} has one class alone, no other to use it for", where="augment", remedy="Leave --augment out")
+    return Augmenting(setting.augment, SHARES.get(benchmark.name, SHARE), benchmark.labels)
 
 
 def names_in(episodes: Iterable[Episode]) -> set[str]:

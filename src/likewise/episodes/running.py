@@ -200,6 +200,8 @@ def name_of(setting: Setting) -> str:
     'test-fscs-2way-1+5shot-tag-seed3'
     >>> name_of(Setting(frame="nway", way=5, labelling="point", points=3, negative=1))
     'test-nway-5way-1shot-point-3points-1negative'
+    >>> name_of(Setting(way=2, augment="full", empty=False))
+    'test-fscs-2way-1shot-mask-noempty-fully'
     """
     shot = str(setting.shot) if isinstance(setting.shot, int) else "+".join(map(str, setting.shot))
     words = [setting.part, setting.frame, f"{setting.way}way", f"{shot}shot", setting.labelling]
@@ -207,6 +209,8 @@ def name_of(setting: Setting) -> str:
     words += [f"{setting.negative}negative"] if setting.negative else []
     words += [setting.prompts] if setting.prompts != "person" else []
     words += [setting.paired] if setting.paired == "joint" and setting.frame != "nway" else []
+    words += [] if setting.empty else ["noempty"]
+    words += {"partial": ["partially"], "full": ["fully"]}.get(setting.augment, [])
     words += [f"seed{setting.seed}"] if setting.seed else []
     return "-".join(words + (["official"] if setting.official else []))
 

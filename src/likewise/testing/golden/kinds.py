@@ -25,6 +25,8 @@ KINDS: dict[str, str] = {
     "cst_taps": "likewise.testing.golden.taps:taps",
     "cst_hsnet": "likewise.testing.golden.hsnet:hsnet",
     "cst_asnet": "likewise.testing.golden.asnet:asnet",
+    "cst_panet": "likewise.testing.golden.panet:panet",
+    "cst_pfenet": "likewise.testing.golden.pfenet:pfenet",
     "cst_metrics": "likewise.testing.golden.cst_lab:metrics",
     "cst_data": "likewise.testing.golden.cst_lab:item",
     "cst_episodes": "likewise.testing.golden.cst_lab:episodes",

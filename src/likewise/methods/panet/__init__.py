@@ -1,0 +1,1 @@
+"""PANet: the class whose prototype is most alike (Wang et al. 2019); see `method.py`."""

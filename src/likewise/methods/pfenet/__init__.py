@@ -1,0 +1,1 @@
+"""PFENet: a prior, a vector of the class, and a pyramid (Tian et al. 2020); see `method.py`."""

@@ -120,7 +120,9 @@ def evaluate(
     lists: Annotated[Path | None, typer.Option("--lists", metavar="DIR", help="The folder of the published lists, if not in the benchmark's.")] = None,
     own_lists: Annotated[bool, typer.Option("--own-lists", help="Take lists of pascal-5i and coco-20i that are not the published ones.")] = False,
     backbone: Annotated[str, typer.Option("--backbone", help="A name of `likewise weights list`.")] = "auto",
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method; 'random' for none.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, {fold} in the name for one a fold; 'random' for none.")
+    ] = None,
     trained_on: Annotated[TrainedOnName, typer.Option("--trained-on", help="What the checkpoint was trained on, for the record.")] = TrainedOnName.UNKNOWN,
     preset: Annotated[PresetName, typer.Option("--preset", help="Speed against quality.")] = PresetName.DEFAULT,
     settings: Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from likewise.task.learning import Place, open_provider
 from likewise.weights import Card
 
 Told = Callable[[int, int], None]  # episodes done, of how many
+FOLD = "{fold}"  # in the name of a checkpoint: the number of the fold that is evaluated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class Setting:
 class Contender:
     """What answers them: a method with its settings, backbone, checkpoint and place, as in `likewise.learn`.
 
-    label: what it is called in results, "" for the name of its method.
+    checkpoint: with "{fold}" in its name one for each fold; label: what it is called in results, "" for the name of its method.
     """
 
     method: str
@@ -107,6 +108,10 @@ class Contender:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or self.method)
+
+    def of_fold(self, fold: int) -> Contender:
+        """The same with the checkpoint of a fold; itself where one is for all."""
+        return replace(self, checkpoint=str(self.checkpoint).replace(FOLD, str(fold))) if FOLD in str(self.checkpoint) else self
 
 
 @dataclass(frozen=True)
@@ -123,15 +128,25 @@ class Runner:
     """A contender made ready: its weights are opened once for all folds and settings.
 
     features: a folder that keeps features between episodes and runs; None for the environment variable LIKEWISE_FEATURES, else
-    none; most: bytes above which nothing is kept there, None for no limit. Raises UsageError for unknown names,
-    WeightsError where weights are missing.
+    none; most: bytes above which nothing is kept there, None for no limit; fold: whose checkpoint is opened, where each has its own.
+    Raises UsageError for unknown names, WeightsError where weights are missing.
     """
 
-    def __init__(self, contender: Contender, features: Path | None = None, most: int | None = None) -> None:
-        self.contender = contender
-        self._ready = equip(contender.method, contender.preset, contender.settings, contender.checkpoint, contender.backbone)
+    def __init__(self, contender: Contender, features: Path | None = None, most: int | None = None, fold: int = 0) -> None:
+        self._given, self._limits = contender, (features, most)
+        self.contender = contender.of_fold(fold)
+        self._of_folds = {fold: self}
+        self._ready = equip(contender.method, contender.preset, contender.settings, self.contender.checkpoint, contender.backbone)
         self.method = self._ready.method
         self._features, self._most = features, most
+
+    def of_fold(self, fold: int) -> Runner:
+        """What answers the episodes of a fold: the same for all, unless each has a checkpoint of its own. WeightsError where that is missing."""
+        if self._given is self.contender:
+            return self
+        if fold not in self._of_folds:
+            self._of_folds[fold] = Runner(self._given, *self._limits, fold)
+        return self._of_folds[fold]
 
     def evaluate(self, benchmark: Benchmark, setting: Setting, folder: Path | None = None, told: Told | None = None) -> Evaluated:
         """The outcomes of all episodes of a setting; those that `folder` holds of the same are taken from there.

@@ -55,6 +55,18 @@ TABLE = (
         "Kang and Cho 2022 (ASNet)",
     ),
     Listed(
+        "panet",
+        "likewise.methods.panet:Panet",
+        "the class whose prototype is most alike; on the backbone's tokens nothing is trained, or with a network of its own",
+        "Wang et al. 2019 (PANet)",
+    ),
+    Listed(
+        "pfenet",
+        "likewise.methods.pfenet:Pfenet",
+        "a trained network that reads a prior, a vector of the class and maps at several sizes; needs a checkpoint",
+        "Tian et al. 2020 (PFENet)",
+    ),
+    Listed(
         "emat",
         "likewise.methods.emat:Emat",
         "a trained transformer over the correlations of many tokens, small and for large pictures; needs a checkpoint",

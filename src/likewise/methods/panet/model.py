@@ -46,16 +46,18 @@ def enlarged_mean(maps: Tensor, masks: Tensor) -> Tensor:
 def pooled_prototypes(rows: Tensor, shares: Tensor, background: Tensor, *, lazy: bool = False) -> tuple[Tensor, Tensor]:
     """Prototypes (..., N, D) of classes and (..., 1, D) of the background, or (..., N, D) if lazy, over heaps of places.
 
-    rows (..., N, R, D): the places of all images of each class; shares, background (..., N, R): their weights. Source: iFSL.
+    rows (..., N, R, D): the places of all images of each class, or (..., 1, R, D) of all images; shares, background (..., N, R): their
+    weights. Source: iFSL.
     """
     own = masked_mean(rows, shares, HEAP)
     if lazy:
         return own, masked_mean(rows, background, HEAP)
-    return own, masked_mean(rows.flatten(-3, -2), background.flatten(-2), HEAP)[..., None, :]
+    sums = (background[..., None, :] @ rows)[..., 0, :].sum(dim=-2, keepdim=True)
+    return own, sums / (background.sum(dim=(-2, -1))[..., None, None] + HEAP)
 
 
 def averaged_prototypes(maps: Tensor, masks: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Prototypes (N, D) of classes and (1, D) of the background, means over images, of maps (N, K, D, h, w) and masks (N, K, H, W). The original."""
+    """Prototypes (N, D) of classes and (1, D) of the background, means over images, of maps (N, K, D, h, w), masks (N, K, H, W). The original."""
     return enlarged_mean(maps, masks).mean(dim=1), enlarged_mean(maps, background).mean(dim=(0, 1))[None]
 
 

@@ -75,13 +75,13 @@ class PfenetLearner(nn.Module, PyTorchModelHubMixin):
         self.res1, self.res2 = _mixed(bins * width, width), _twice(width)
         self.cls = _classifier(width)
 
-    def forward(self, query: Tensor, vector: Tensor, priors: Tensor, bins: Sequence[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, query: Tensor, vector: Tensor, priors: Tensor, bins: Sequence[int] = (), *, auxiliary: bool = True) -> tuple[Tensor, list[Tensor]]:
         """Logits (X, 2, h, w), and those of the levels of the pyramid (X, 2, b, b), of reduced queries (X, W, h, w), vectors (X, W), priors (X, 1, h, w).
 
-        bins: sides of the levels; None for `bins_for` of the query, whose longer side counts.
+        bins: sides of the levels, none for `bins_for` of the query, whose longer side counts; auxiliary: False leaves the logits of the levels out.
         """
         size = (query.shape[-2], query.shape[-1])
-        sides = bins if bins is not None else bins_for(max(size), self.bins)
+        sides = bins or bins_for(max(size), self.bins)
         levels: list[Tensor] = []
         within: list[Tensor] = []
         for place, side in enumerate(sides):
@@ -91,7 +91,8 @@ class PfenetLearner(nn.Module, PyTorchModelHubMixin):
             if place:
                 x = x + self.alpha_conv[place - 1](torch.cat([x, resize_corners(levels[-1], square)], dim=1))
             x = x + self.beta_conv[place](x)
-            within.append(self.inner_cls[place](x))
+            if auxiliary:
+                within.append(self.inner_cls[place](x))
             levels.append(resize_corners(x, size))
         x = self.res1(torch.cat(levels, dim=1))
         logits: Tensor = self.cls(x + self.res2(x))

@@ -19,8 +19,8 @@ from likewise.layers.fscs import decide_by_votes
 from likewise.methods.asnet import Asnet
 from likewise.methods.asnet.checkpoint import learner_in
 from likewise.methods.asnet.model import MIX, WIDE, Attention, Squeeze
+from likewise.methods.pyramid_levels import levels_of
 from likewise.methods.pyramid_weights import backbone_of
-from likewise.methods.pyramids import levels_of
 from likewise.testing.conformance import picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:no example shows")

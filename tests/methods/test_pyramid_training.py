@@ -105,7 +105,7 @@ def test_training_and_answering_say_the_same_of_the_same_features(kind):
     tensors = _kept(owner, shown) | ({} if mask is None else {"pair.0.mask": mask[0] > 0})
     with torch.no_grad():
         found = method._pair([unit(level) for level in mine], Memory(tensors, {"pair_class": [0], "pair_image": [0]}), 0)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
     assert method.settings.square == 9
 
 

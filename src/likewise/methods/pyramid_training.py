@@ -21,8 +21,9 @@ from likewise.functional.resize import resize_nearest
 from likewise.layers.correlation_pyramid import PyramidLearner, correlations, unit
 from likewise.layers.fscs import merge_backgrounds
 from likewise.methods.base import MethodSettings
+from likewise.methods.pyramid_levels import LEVELS, levels_of, spec_of, square_of, squared, token_channels
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, backbone_of, part
-from likewise.methods.pyramids import LEVELS, SUPPORTS, PyramidMethod, PyramidSettings, levels_of, spec_of, square_of, squared, token_channels
+from likewise.methods.pyramids import SUPPORTS, PyramidMethod, PyramidSettings
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
 SUPERVISIONS = ("masks", "classes")

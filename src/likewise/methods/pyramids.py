@@ -23,19 +23,19 @@ import torch
 from torch import Tensor
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
-from likewise.backbones.resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet
+from likewise.backbones.resnet import ResNet
 from likewise.backbones.vgg import Vgg16
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.errors import InputError, UsageError, close_match
 from likewise.functional.calibration import PRESENT_FROM
 from likewise.functional.frame_losses import log_maps
-from likewise.functional.heads import by_head
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.layers.correlation_pyramid import PyramidLearner, unit
 from likewise.layers.fscs import vote_foreground
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.patches import answer
 from likewise.methods.prompts import PatchLabels, patch_labels
+from likewise.methods.pyramid_levels import LEAST, LEVELS, MOST, levels_of, spec_of, square_of, squared, token_channels
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, backbone_of, official, part
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from likewise.methods.trainable import Trainable
 
 SUPPORTS, FRAMES = ("auto", "none"), ("fscs", "fss")
-LEVELS, LEAST, MOST = 3, 9, 32  # levels of a pyramid; sides of the support that both methods squeeze
 _SHARPNESS = 4.0  # of a share of votes in "fss"; decides nothing
 _AHEAD = 1e-3  # what a share of exactly one half is above the background
 
@@ -125,6 +124,8 @@ class PyramidMethod(Method):
 
     def mounted(self, backbone: Backbone) -> Self:
         """This method, where a checkpoint fits the backbone. Raises InputError where not."""
+        if self.own_backbone is None and backbone.config.depth < LEVELS:
+            raise InputError(f"{backbone.name} has {backbone.config.depth} layers", where="backbone", remedy=f"Take one of at least {LEVELS}")
         if self.own_backbone is None and self._checkpoint is not None:
             expected = token_channels(backbone.config, self.settings.many_heads)
             if self._trained.channels != expected:
@@ -174,8 +175,8 @@ class PyramidMethod(Method):
         own, numbers = features[self._spec], support.classes.numbers
         pairs = [(place, index) for place, number in enumerate(support.classes) for index in support.showing(number)]
         used = sorted({index for _, index in pairs})
-        levels = {index: self._support_levels(own[index]) for index in used}
         labels = self._coarse(support, own, pairs)
+        levels = {index: self._support_levels(own[index]) for index in used}
         tensors: dict[str, Tensor] = {}
         with torch.inference_mode():
             for pair, (place, index) in enumerate(pairs):
@@ -288,47 +289,6 @@ class PyramidMethod(Method):
         return log_maps(learner(pyramid, None if mask is None else mask[None]))[0]
 
 
-def spec_of(side: int, *, own_backbone: bool) -> FeatureSpec:
-    """The wish for the picture alone, or for all layers with the heads of the last block."""
-    return FeatureSpec(backbone=None, squash=True, side=side) if own_backbone else FeatureSpec(layers=(), side=side, squash=True, qk=True)
-
-
-def square_of(grid: int, square: int) -> int:
-    """The side of a support's grid of tokens: as set, else its own within what can be squeezed."""
-    return square or min(max(grid, LEAST), MOST)
-
-
-def token_channels(backbone: VitConfig, many_heads: bool) -> tuple[int, ...]:
-    """Maps of correlations in each level, deepest first, of a backbone's tokens."""
-    each = backbone.heads if many_heads else 1
-    return tuple(len(layers) * each for layers in torch.arange(backbone.depth).tensor_split(LEVELS)[::-1])
-
-
-def levels_of(item: ImageFeatures, network: ResNet | Vgg16 | None, many_heads: bool) -> list[Tensor]:
-    """Levels (T, C, h, w) of an image, deepest first: stages of a network that was brought along, or groups of layers of a ViT, cut into heads.
-
-    Raises UsageError for features that hold neither, or too few layers.
-    """
-    if network is not None:
-        if item.pixels is None:
-            raise UsageError("the features have no picture", where="features", remedy="Ask for what `wants` says")
-        mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-        with torch.no_grad():
-            image = (item.pixels.float() - mean.to(item.pixels.device)) / std.to(item.pixels.device)
-            return [torch.cat(stage) for stage in network.taps(image[None])[::-1]]
-    if item.q is None or len(item.tokens) < LEVELS:
-        raise UsageError(f"the features have {len(item.tokens)} layers", where="features", remedy=f"Take a backbone of at least {LEVELS}")
-    heads = item.q.shape[0] if many_heads else 1
-    groups = item.tokens.float().tensor_split(LEVELS)[::-1]
-    return [by_head(group, heads).flatten(0, 1).transpose(-1, -2).reshape(len(group) * heads, -1, *item.grid) for group in groups]
-
-
-def squared(levels: Sequence[Tensor], square: int) -> list[Tensor]:
-    """Levels of tokens at the size that a support has."""
-    side = square_of(max(levels[0].shape[-2:]), square)
-    return [level if level.shape[-2:] == (side, side) else resize_corners(level, (side, side)) for level in levels]
-
-
 @lru_cache(maxsize=2)
 def _untrained(kind: type[PyramidMethod], channels: tuple[int, ...], sides: tuple[int, ...]) -> PyramidLearner:
     """An untrained learner, made once."""
@@ -336,12 +296,12 @@ def _untrained(kind: type[PyramidMethod], channels: tuple[int, ...], sides: tupl
 
 
 def _kept(owner: str, levels: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Of maps (T, C, s, t) the places that are not zero in all of them, where they are, and of what grid."""
+    """Of maps (T, C, s, t) the places that are not zero in all of them, in half precision, where they are, and of what grid."""
     found: dict[str, Tensor] = {}
     for level, maps in enumerate(levels):
         flat = maps.flatten(2)
         where = torch.nonzero((flat != 0).flatten(0, 1).any(dim=0)).flatten()
-        found |= {f"{owner}.{level}.grid": torch.tensor(maps.shape[2:]), f"{owner}.{level}.where": where, f"{owner}.{level}.tokens": flat[..., where]}
+        found |= {f"{owner}.{level}.grid": torch.tensor(maps.shape[2:]), f"{owner}.{level}.where": where, f"{owner}.{level}.tokens": flat[..., where].half()}
     return found
 
 
@@ -349,7 +309,7 @@ def _products(query: Tensor, grid: Tensor, where: Tensor, tokens: Tensor) -> Ten
     """Correlations (1, T, h, w, s, t) with what was kept of a support; `correlations` of the whole."""
     height, width = grid.tolist()
     whole = query.new_zeros(len(query), query[0, 0].numel(), height * width)
-    whole[..., where] = (query.flatten(2).transpose(-1, -2) @ tokens).clamp_(min=0)
+    whole[..., where] = (query.flatten(2).transpose(-1, -2) @ tokens.float()).clamp_(min=0)
     return whole.reshape(1, len(query), *query.shape[-2:], height, width)
 
 

@@ -16,6 +16,7 @@ from likewise.errors import WeightsError
 from likewise.methods.pfenet.model import PfenetLearner, learner_like
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, learner_of, official, part
 
+_STEM = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4, "conv3": 6, "bn3": 7}  # of a network alone, with one convolution or three, by its place in layer0
 _PLACES = (  # of the published names; what fits none of them is of the original's learner
     (r"^backbone0\.", f"{BACKBONE}layer0."),
     (r"^backbone([1-4])\.", rf"{BACKBONE}layer\1."),
@@ -28,11 +29,10 @@ _PLACES = (  # of the published names; what fits none of them is of the original
 
 
 def renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published checkpoint by our names, without counters and classifier; a network alone, as torchvision names it, is a start for a training."""
+    """A published checkpoint by our names, without counters and classifier; a network alone, with its classifier or not, is a start for a training."""
     plain = {name.removeprefix("module."): tensor for name, tensor in published.items() if not name.endswith("num_batches_tracked")}
-    if "conv1.weight" in plain:
-        return official(plain)
-    return official({_place(name): tensor for name, tensor in plain.items()})
+    own = {_place(name): tensor for name, tensor in plain.items() if not name.startswith("fc.")}
+    return official(own)
 
 
 def is_original(published: Mapping[str, Tensor]) -> bool:
@@ -73,6 +73,9 @@ def _dilate(convolution: nn.Conv2d, dilation: tuple[int, ...]) -> None:
 
 
 def _place(name: str) -> str:
+    first, _, rest = name.partition(".")
+    if first in _STEM:
+        return f"{BACKBONE}layer0.{_STEM[first]}.{rest}"
     for pattern, ours in _PLACES:
         found, count = re.subn(pattern, ours, name)
         if count:

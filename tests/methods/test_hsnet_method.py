@@ -83,11 +83,11 @@ def test_in_segmentation_alone_images_vote_pixel_by_pixel(checkpoint, official):
     tensors = dict(likewise.weights.read_checkpoint(checkpoint)[0])
     maps = published(tensors, query, shots, size)[:, 0, 0]
     apart = resize_corners(maps[:, 1] - maps[:, 0], size)
-    middle = float(apart.median())  # so that votes differ
+    middle = float(apart.amin(dim=0).max()) + 1e-5  # no place has all three votes, and some have two
     tensors["learner.decoder2.2.bias"] = tensors["learner.decoder2.2.bias"] - torch.tensor([0.0, middle])
     save_file(tensors, checkpoint.parent / "voting.safetensors")
     votes = (apart > middle).sum(dim=0)[None]
-    assert votes.unique().numel() > 2
+    assert votes.unique().tolist() == [0, 1, 2]
     expected = vote_foreground(votes, 3, official=official)[0].numpy()
     task = likewise.learn(
         likewise.Support([shot[0] for shot in shots], classes={1: "red"}),

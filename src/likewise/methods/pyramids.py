@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from likewise.methods.trainable import Trainable
 
 SUPPORTS, FRAMES = ("auto", "none"), ("fscs", "fss")
-_SHARPNESS = 4.0  # of a share of votes in "fss"; decides nothing
-_AHEAD = 1e-3  # what a share of exactly one half is above the background
+_SHARPNESS, _AHEAD = 4.0, 1e-3  # of shares of votes in "fss", and how far the smallest that suffices is above the background; they decide nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,16 +329,15 @@ def _merged(found: Sequence[Sequence[Tensor]], size: tuple[int, int]) -> Tensor:
 
 
 def _voted(found: Sequence[Sequence[Tensor]], size: tuple[int, int], *, official: bool) -> Tensor:
-    """Logits (1+N, H, W) whose largest is where at least half of the votes are; 0 for the background."""
+    """Logits (1+N, H, W), 0 for the background, above it where the votes of a class suffice, and the larger the more there are."""
     logits = torch.full((1 + len(found), *size), -torch.inf)
     logits[0] = 0
     for place, maps in enumerate(found):
         if maps:
             votes = torch.stack([resize_corners(one[1] - one[0], size) > 0 for one in maps]).sum(dim=0)[None]
-            whole = votes.max().clamp_min(1) if official else torch.tensor(len(maps))
             agreed = vote_foreground(votes, len(maps), official=official)[0]
-            share = votes[0] / whole
-            logits[place + 1] = _SHARPNESS * (share - PRESENT_FROM) + _AHEAD * agreed
+            share = votes[0] / len(maps)
+            logits[place + 1] = torch.where(agreed, _AHEAD + share, -_AHEAD - (1 - share)) * _SHARPNESS
     return logits
 
 

@@ -101,6 +101,8 @@ def test_what_every_table_needs_is_listed_without_a_method_or_data(run):
         (("prototype", "colours", "--pairing", "joint", "--augment", "partial"), 2, "leave --augment out"),
         (("prototype", "colours", "--table", "4", "--augment", "partial"), 2, "tables of the paper"),
         (("prototype", "views:colours", "--augment", "full"), 2, "one class alone"),
+        (("prototype", "colours", "--object-size", "5"), 2, "Write LOW-HIGH"),
+        (("prototype", "colours", "--object-size", "80-90"), 4, "no class takes 80-90 per cent"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_with_its_exit_code(run, classes, arguments, code, words):

@@ -109,6 +109,9 @@ def evaluate(
         ),
     ] = AugmentName.NONE,
     no_empty_masks: Annotated[bool, typer.Option("--no-empty-masks", help="With fscs: the query shows the first class always.")] = False,
+    object_size: Annotated[
+        str, typer.Option("--object-size", metavar="LOW-HIGH", help="Only images in which the class takes so many per cent; 0-5 for example.")
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", help="0 draws the published episodes.")] = 0,
     official: Annotated[
         bool, typer.Option("--official", help="As published: fss may draw a support twice; nway draws the five reruns, and its scores come first.")
@@ -169,9 +172,12 @@ def evaluate(
         official=official,
         empty=not no_empty_masks,
         augment=augment.value,
+        object_size=object_size,
     )
-    if table is not None and (no_empty_masks or setting.augment != "none"):
-        raise UsageError("the tables of the paper have neither augmented episodes nor --no-empty-masks", where="--table", remedy="Leave them out")
+    if table is not None and (no_empty_masks or object_size or setting.augment != "none"):
+        raise UsageError(
+            "the tables of the paper have no --augment, --no-empty-masks or --object-size", where="--table", remedy="Leave them out, or leave --table out"
+        )
     data = open_benchmark(
         benchmark, folds=_folds(folds), format=as_format, lists=lists, own_lists=own_lists, least=least, frame=setting.frame, official=official
     )

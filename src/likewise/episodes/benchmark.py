@@ -15,6 +15,7 @@ from likewise.data.images import ImageSource
 from likewise.episodes.augmented import Augmenting
 from likewise.episodes.lists import ImageList
 from likewise.episodes.nway_sampling import RERUNS, nway_episode, published_run
+from likewise.episodes.object_sizes import narrowed
 from likewise.episodes.sampling import Episode, fscs_episode, fss_episode
 from likewise.errors import InputError, UsageError, close_match
 
@@ -150,10 +151,12 @@ def episodes_of(
     official: bool = False,
     empty: bool = True,
     augmenting: Augmenting | None = None,
+    object_size: str = "",
 ) -> Episodes:
     """The episodes of a part of a fold, checked so far as lists tell.
 
-    shot: images a class, or a number for each of the `way` classes in the order drawn; the rest as in `Episodes`. Raises UsageError for numbers or
+    shot: images a class, or a number for each of the `way` classes in the order drawn; object_size: see `object_sizes.narrowed`, "" for any; the rest as in
+    `Episodes`. Raises UsageError for numbers or
     words that do not fit, InputError for a part without images or a class with too few of them.
     """
     for name, word, known in (("part", part, get_args(Part)), ("frame", frame, get_args(Frame))):
@@ -161,7 +164,7 @@ def episodes_of(
             raise UsageError(f"there is no {name} {word!r}", where=name, remedy=close_match(word, known))
     shots = (shot,) * way if isinstance(shot, int) else tuple(shot)
     _check_numbers(way, shots, count, frame)
-    images = benchmark.images(part, fold)
+    images = narrowed(benchmark, part, fold, object_size, max(shots)) if object_size else benchmark.images(part, fold)
     if way > len(images.by_class):
         raise UsageError(f"{way} ways of {len(images.by_class)} classes", where=f"{benchmark.name}, fold {fold}, {part}", remedy="Ask for fewer ways")
     _check_enough(benchmark, images, max(shots), f"{benchmark.name}, fold {fold}, {part}")

@@ -24,6 +24,7 @@ from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episod
 from likewise.episodes.fss import FssBenchmark
 from likewise.episodes.journal import Answered, open_journal
 from likewise.episodes.nway import NwayOutcome, judge_nway
+from likewise.episodes.object_sizes import parsed_range
 from likewise.episodes.outcome import Outcome, judge
 from likewise.episodes.sampling import Episode
 from likewise.episodes.support import KINDS, Labelling, Pairing, Prompting, Simulator
@@ -46,7 +47,7 @@ class Setting:
 
     pairing: None for that of the frame, N-way "joint" (official: "drawn"), else "pairs"; prompts: who makes labels of masks.
     empty: False where the query shows the first class always; augment: whether supports are used for other classes that they show, of the
-    episode ("partial") or of the fold ("full"); both of "fscs" alone. Raises UsageError for what does not fit.
+    episode ("partial") or of the fold ("full"); both of "fscs" alone; object_size: "LOW-HIGH", see `object_sizes`. Raises UsageError for what does not fit.
     """
 
     part: Part = "test"
@@ -64,8 +65,13 @@ class Setting:
     official: bool = False
     empty: bool = True
     augment: Augment = "none"
+    object_size: str = ""
 
     def __post_init__(self) -> None:
+        if self.object_size:
+            parsed_range(self.object_size)
+            if self.frame == "nway":
+                raise UsageError("the frame nway has objects of all sizes", where="object-size", remedy="Use the frame fscs or fss")
         if self.frame != "fscs" and not (self.empty and self.augment == "none"):
             raise UsageError(f"the frame {self.frame} has neither augmented episodes nor empty masks", where="frame", remedy="Use the frame fscs")
         if self.augment != "none" and self.paired != "pairs":
@@ -83,7 +89,7 @@ class Setting:
 
     def facts(self) -> dict[str, Any]:
         """All of it as plain values; the newer switches only where they are used, so that older results are known again."""
-        newer = {"empty": True, "augment": "none"}
+        newer = {"empty": True, "augment": "none", "object_size": ""}
         return {name: value for name, value in asdict(self).items() if name not in newer or value != newer[name]} | {"pairing": self.paired}
 
     def prompting(self, index: int) -> Prompting:
@@ -254,6 +260,7 @@ def drawn(benchmark: Benchmark, setting: Setting) -> Episodes:
         official=setting.official,
         empty=setting.empty,
         augmenting=augmenting_of(benchmark, setting),
+        object_size=setting.object_size,
     )
     benchmark.check(sorted(names_in(episodes.plain)))
     return episodes

@@ -112,7 +112,7 @@ def page_of(record: Mapping[str, Any]) -> str:
     asked = record["episodes"]
     shot = asked["shot"] if isinstance(asked["shot"], int) else max(asked["shot"])
     setting = (record["benchmark"], asked["frame"], asked["labelling"], asked["way"], shot, asked.get("augment", "none"))
-    beside = rows_beside(*setting) if asked.get("empty", True) else []  # no table has such episodes
+    beside = rows_beside(*setting) if asked.get("empty", True) and not asked.get("object_size") else []  # no table has such episodes
     columns = columns_of(asked)
     lines = [f"# {title_of(record)}", "", head_row(columns), rule_row(columns), own_row(record), *(published_row(row, columns) for row in beside), ""]
     lines += [f"- Protocol here: {PROTOCOLS[record['protocol']]}.", *(f"- Published: {words}" for words in sources(beside, asked["frame"]))]
@@ -135,6 +135,7 @@ def title_of(record: Mapping[str, Any]) -> str:
     words = [f"{record['label']} on {record['benchmark']} ({asked['part']}): {FRAMES[asked['frame']]}", f"{asked['way']}-way {_shots(asked['shot'])}-shot"]
     words += {"partial": ["partially augmented"], "full": ["fully augmented"]}.get(asked.get("augment", "none"), [])
     words += [] if asked.get("empty", True) else ["without empty masks"]
+    words += [f"objects of {asked['object_size']} %"] if asked.get("object_size") else []
     return ", ".join([*words, labelling_of(asked)] + (["official"] if asked["frame"] == "nway" and asked["official"] else []))
 
 

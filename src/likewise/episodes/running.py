@@ -225,6 +225,7 @@ def name_of(setting: Setting) -> str:
     words += [f"{setting.negative}negative"] if setting.negative else []
     words += [setting.prompts] if setting.prompts != "person" else []
     words += [setting.paired] if setting.paired == "joint" and setting.frame != "nway" else []
+    words += [f"size{setting.object_size}"] if setting.object_size else []
     words += [] if setting.empty else ["noempty"]
     words += {"partial": ["partially"], "full": ["fully"]}.get(setting.augment, [])
     words += [f"seed{setting.seed}"] if setting.seed else []

@@ -134,6 +134,10 @@ def test_on_tokens_two_layers_are_the_middle_maps_and_the_last_the_deep_one(tmp_
     middle = torch.cat([tokens[2], tokens[1]], dim=1)
     reduced = torch.relu(middle @ learner(channels=96)["down_supp.0.weight"][:, :, 0, 0].T).mean(dim=0)
     torch.testing.assert_close(task.memory.tensors["vectors"][0], reduced, atol=1e-4, rtol=1e-4)
+    small = np.zeros((90, 120), np.uint8)
+    small[31:34, 52:56] = 1  # less than a patch of the square
+    task = likewise.learn(support(Example(picture(0, 90, 120)[0], "a", label_map=small)), checkpoint=tmp_path / "tokens.safetensors", **TINY)
+    assert task.memory.tensors["pair.0.deep"].shape[1] == 1
     save_file({f"learner.{name}": tensor for name, tensor in learner(channels=90).items()}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="reads 90 channels, two layers of the backbone have 96"):
         likewise.learn(support(whole), checkpoint=tmp_path / "other.safetensors", **TINY)

@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity, interpolate
 from likewise.errors import WeightsError
 from likewise.methods.pfenet import Pfenet
 from likewise.methods.pfenet.checkpoint import learner_in, network_of
-from likewise.methods.pfenet.maps import deep_under, stages, token_places
+from likewise.methods.pfenet.maps import deep_under, stages, token_mask, token_places
 from likewise.methods.pfenet.model import PfenetLearner, bins_for, prior, scrambled, support_vector, under
 
 
@@ -87,6 +87,18 @@ def test_all_blocks_of_the_last_two_stages_are_dilated_and_the_maps_an_eighth_of
     torch.testing.assert_close(deep_under(own.stages()[3], maps, masks), maps.deep)
     masks[:, :, 40:] = 0
     assert not torch.allclose(deep_under(own.stages()[3], maps, masks), maps.deep)
+
+
+def test_tokens_stand_for_a_mask_where_it_covers_half_of_them_and_a_small_one_does_not_vanish():
+    mask = torch.zeros(40, 60)
+    mask[:13, 10:30] = 1
+    assert token_mask(mask, (4, 6)).tolist() == [[0, 1, 1, 0, 0, 0]] + [[0] * 6] * 3  # three of ten rows of the second row of cells are too few
+    mask[:] = 0
+    mask[22:25, 47:51] = 1
+    found = token_mask(mask, (4, 6))
+    assert found.sum() == 1
+    assert found[2, 4] == 1  # the cell that it covers most
+    assert not token_mask(torch.zeros(5, 7), (2, 3)).any()
 
 
 def test_the_layers_of_a_vit_that_stand_for_the_stages():

@@ -9,7 +9,7 @@ from likewise.backbones.features import ImageFeatures
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError
 from likewise.methods.pfenet import Pfenet
-from likewise.methods.pfenet.maps import token_maps
+from likewise.methods.pfenet.maps import token_maps, token_mask
 from likewise.methods.pfenet.model import prior, support_vector, under
 from likewise.methods.trainable import TrainingEpisode
 
@@ -40,8 +40,8 @@ def test_the_loss_is_that_of_the_answer_and_the_mean_of_the_levels():
     training = still(Pfenet.trainable(BACKBONE, {"side": SIDE, "width": 8}))
     given = episode()
     terms = training.episode_loss(given, torch.Generator())
-    square = [interpolate(one[None, None].float(), size=(SIDE, SIDE), mode="nearest")[0] for one in (given.support_mask, given.query_mask)]
-    own, truth = (square[0] == 1).float(), square[1].long()
+    own = token_mask(given.support_mask == 1, (GRID, GRID))[None]
+    truth = interpolate(given.query_mask[None, None].float(), size=(SIDE, SIDE), mode="nearest")[0].long()
     query, theirs = token_maps(given.query), token_maps(given.support)
     learner = training.learner
     logits, within = learner(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from likewise.backbones.features import ImageFeatures
 from likewise.backbones.resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet
@@ -14,6 +15,7 @@ from likewise.errors import UsageError
 from likewise.functional.resize import resize_corners
 
 LEAST = 3  # layers of a ViT
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,9 @@ def token_maps(item: ImageFeatures) -> Maps:
         raise UsageError(f"the features have {depth} layers", where="features", remedy=f"Take a backbone of at least {LEAST}")
     second, third, last = (item.tokens[place].float().T.reshape(1, -1, *item.grid) for place in token_places(depth))
     return Maps(torch.cat([third, second], dim=1), last, third.shape[1])
+
+
+def token_mask(mask: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The tokens (h, w) of 0 and 1 that stand for a mask (H, W): of which it covers a half, or as much as of any, so that none vanishes. Ours."""
+    share = adaptive_avg_pool2d(mask.float()[None], grid)[0]
+    return ((share >= share.max().clamp_max(HALF)) & (share > 0)).float()

@@ -33,7 +33,7 @@ from likewise.layers.fscs import merge_backgrounds
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.patches import answer
 from likewise.methods.pfenet.checkpoint import is_original, learner_in, network_of, renamed
-from likewise.methods.pfenet.maps import Maps, deep_under, picture_of, stages, token_maps
+from likewise.methods.pfenet.maps import Maps, deep_under, picture_of, stages, token_maps, token_mask
 from likewise.methods.pfenet.model import PfenetLearner, prior, scrambled, support_vector, under, untrained
 from likewise.methods.prompts import PatchLabels, patch_labels
 from likewise.methods.pyramid_weights import BACKBONE
@@ -134,7 +134,7 @@ class Pfenet(Method):
         with torch.inference_mode():
             for place, index in pairs:
                 weight = float(place + 1) if self.settings.official and _knows_all(support) else 1.0
-                masks = weight * self._mask(support, place, index, labels)[None]
+                masks = weight * self._mask(support, place, index, labels, own[index].grid)[None]
                 maps = self._maps(own[index], deep=False)
                 vectors[place].append(support_vector(self._learner(maps).down_supp(maps.middle), masks)[0])
                 shown = maps.deep if self.network is None else deep_under(self.network.stages()[3], maps, masks)
@@ -192,17 +192,15 @@ class Pfenet(Method):
                 )
         return None
 
-    def _mask(self, support: Support, place: int, index: int, labels: Sequence[PatchLabels] | None) -> Tensor:
-        """The mask (side, side) of a class in an image, of 0 and 1; the whole image where nothing tells."""
-        size = (self.settings.side, self.settings.side)
-        mask = support.examples[index].labels.mask(support.classes.numbers[place])
-        if mask.any():
-            return resize_nearest(torch.from_numpy(mask.astype("float32")), size)
-        if labels is None:
-            return torch.ones(size)
-        side = round(len(labels[index].shares) ** 0.5)
-        share = labels[index].shares[:, place + 1].reshape(side, side)
-        return resize_nearest((share >= share.max().clamp_max(0.5)).float(), size)
+    def _mask(self, support: Support, place: int, index: int, labels: Sequence[PatchLabels] | None, grid: tuple[int, int]) -> Tensor:
+        """The mask of a class in an image, of 0 and 1: (side, side), of tokens (h, w); the whole image where nothing tells."""
+        mask = torch.from_numpy(support.examples[index].labels.mask(support.classes.numbers[place]).astype("float32"))
+        if self.network is not None:
+            size = (self.settings.side, self.settings.side)
+            return resize_nearest(mask, size) if mask.any() else torch.ones(size)
+        if mask.any() or labels is None:
+            return token_mask(mask, grid)
+        return token_mask(labels[index].shares[:, place + 1].reshape(grid), grid)
 
     def _shared(self, deep: Sequence[Tensor], owners: Sequence[int], count: int) -> dict[str, Tensor]:
         """The supports that all classes share officially, one for each image of a class; none where there is one class, or not officially."""

@@ -20,7 +20,7 @@ from likewise.functional.frame_losses import log_maps, mask_loss
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.methods.base import MethodSettings
 from likewise.methods.pfenet.checkpoint import learner_in, network_of
-from likewise.methods.pfenet.maps import Maps, deep_under, picture_of, stages, token_maps
+from likewise.methods.pfenet.maps import Maps, deep_under, picture_of, stages, token_maps, token_mask
 from likewise.methods.pfenet.method import SQUARE, Pfenet, PfenetSettings, spec_of
 from likewise.methods.pfenet.model import WIDTH, PfenetLearner, prior, support_vector, under, untrained
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, part
@@ -77,8 +77,9 @@ class PfenetTraining:
         """The loss of an episode with its terms "masks" and "auxiliary". Chance is in the dropout alone."""
         del generator
         size = (self.settings.side, self.settings.side)
-        given, truth = (resize_nearest(_given(mask), size)[None] for mask in (episode.support_mask, episode.query_mask))
-        masks = (given == 1).float()
+        truth = resize_nearest(_given(episode.query_mask), size)[None]
+        shown = (_given(episode.support_mask) == 1).float()
+        masks = (token_mask(shown, episode.support.grid) if self.network is None else resize_nearest(shown, size))[None]
         with torch.no_grad():
             query, theirs = self._maps(episode.query), self._maps(episode.support)
             deep = theirs.deep if self.network is None else deep_under(self.network.stages()[3], theirs, masks)

@@ -145,7 +145,7 @@ class TestCheckpoints:
             (lambda tensors: tensors.pop("learner.encoder_layer4to3.1.attn.out_norm.bias"), "1 missing"),
             (lambda tensors: tensors.update({"learner.encoder_layer4to3.0.attn.short_cut.0.weight": torch.zeros(1)}), "1 unexpected"),
             (lambda tensors: tensors.update({"learner.encoder_layer2.0.ff.ff.0.weight": torch.zeros(16, 32, 1, 1)}), r"encoder_layer2.0.ff.ff.0.weight is"),
-            (lambda tensors: [tensors.pop(name) for name in list(tensors) if name.startswith("learner.")], "no checkpoint of ASNet"),
+            (lambda tensors: [tensors.pop(name) for name in list(tensors) if name.startswith("learner.")], "a network alone"),
         ],
     )
     def test_what_does_not_fit_is_refused_with_its_name(self, tmp_path, change, words):

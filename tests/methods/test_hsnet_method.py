@@ -194,7 +194,7 @@ class TestCheckpoints:
         assert all(name.startswith("backbone.") for name in start)
         assert "backbone.fc.weight" not in start
         save_file(start, tmp_path / "start.safetensors")
-        with pytest.raises(WeightsError, match="no checkpoint of HSNet"):
+        with pytest.raises(WeightsError, match="a network alone, no learner"):
             likewise.learn(support(example(0)), checkpoint=tmp_path / "start.safetensors", **OWN)
 
     @pytest.mark.parametrize(

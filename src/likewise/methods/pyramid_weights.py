@@ -52,6 +52,8 @@ def learner_of(tensors: Mapping[str, Tensor], like: Callable[[Mapping[str, Tenso
     own, foreign = part(tensors, LEARNER), sorted(name for name in tensors if not name.startswith((LEARNER, BACKBONE)))
     if foreign:
         raise WeightsError(f"it holds {', '.join(foreign[:3])}, which are none of {title}", where="checkpoint", remedy=_remedy(verb))
+    if not own and part(tensors, BACKBONE):
+        raise WeightsError("it holds a network alone, no learner", where="checkpoint", remedy=f"Train one from it: `start` in a recipe of recipes/{verb}")
     try:
         learner = like(own)
     except (KeyError, IndexError, ValueError) as error:

@@ -78,7 +78,7 @@ class Panet(Method):
         """This method with the network of a checkpoint. UsageError where the settings ask for the program's backbone, or there is no network."""
         if not self._own:
             raise UsageError(
-                "PANet reads the program's backbone unless it is told not to", where="checkpoint", remedy="Set network=own as well, or leave it out"
+                "PANet reads the program's backbone unless it is told not to", where="checkpoint", remedy="Add `--set network=own`, or leave it out"
             )
         if checkpoint is None:
             raise UsageError("PANet has no untrained network of its own", where="checkpoint", remedy="Name a file, or leave network=own out")

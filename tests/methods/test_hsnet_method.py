@@ -111,6 +111,17 @@ def test_only_the_places_under_the_mask_are_kept(checkpoint):
     assert not any(name.startswith(("learner", "backbone", "checkpoint")) for name in task.memory.tensors)
 
 
+def test_on_tokens_a_mask_between_the_places_does_not_vanish():
+    small = np.zeros((168, 168), np.uint8)
+    small[36:38, 82:85] = 1  # the corners of the 12 x 12 places lie 15.2 pixels apart: at 30.4 and 45.5, 76 and 91
+    pixels = picture(3, 168, 168)[0]
+    where = likewise.learn(support(Example(pixels, "a", label_map=small)), checkpoint="random", **TINY).memory.tensors["pair.0.2.where"]
+    assert where.tolist() == [2 * 12 + 5]  # the patch that it lies in
+    small[25:60, 60:100] = 1
+    where = likewise.learn(support(Example(pixels, "a", label_map=small)), checkpoint="random", **TINY).memory.tensors["pair.0.2.where"]
+    assert sorted({int(place) // 12 for place in where}) == [2, 3]
+
+
 def test_an_image_makes_a_pair_with_each_class_that_it_shows_and_the_others_are_outside():
     both = likewise.learn(support(example(0), example(1, (2,)), example(2, ())), checkpoint="random", **TINY)
     assert list(zip(both.memory.facts["pair_class"], both.memory.facts["pair_image"], strict=True)) == [(0, 0), (1, 0), (1, 1)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.backbones.resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet
@@ -60,3 +61,11 @@ def squared(levels: Sequence[Tensor], square: int) -> list[Tensor]:
     """Levels of tokens at the size that a support has."""
     side = square_of(max(levels[0].shape[-2:]), square)
     return [level if level.shape[-2:] == (side, side) else resize_corners(level, (side, side)) for level in levels]
+
+
+def not_vanished(mask: Tensor, side: int) -> Tensor:
+    """The mask (H, W), or where none of side x side places would show it, (side, side) with 1 where it covers most. Ours, on tokens."""
+    if not bool(mask.any()) or bool(resize_corners(mask, (side, side)).any()):
+        return mask
+    share = adaptive_avg_pool2d(mask[None], (side, side))[0]
+    return (share == share.max()).float()

@@ -21,7 +21,7 @@ from likewise.functional.resize import resize_nearest
 from likewise.layers.correlation_pyramid import PyramidLearner, correlations, unit
 from likewise.layers.fscs import merge_backgrounds
 from likewise.methods.base import MethodSettings
-from likewise.methods.pyramid_levels import LEVELS, levels_of, spec_of, square_of, squared, token_channels
+from likewise.methods.pyramid_levels import LEVELS, levels_of, not_vanished, spec_of, square_of, squared, token_channels
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, backbone_of, part
 from likewise.methods.pyramids import SUPPORTS, PyramidMethod, PyramidSettings
 from likewise.methods.trainable import Trainable, TrainingEpisode
@@ -105,7 +105,11 @@ class PyramidTraining:
             mask = (resize_nearest(_given(episode.support_mask), size) == 1).float()
         with torch.no_grad():
             theirs = self._levels(episode.support)
-            shown = self.kind.shown(theirs if self.network is not None else squared(theirs, self.settings.square), mask)
+            laid = mask
+            if self.network is None:
+                theirs = squared(theirs, self.settings.square)
+                laid = None if mask is None else not_vanished(mask, self.settings.square)
+            shown = self.kind.shown(theirs, laid)
             pyramid = [correlations(unit(query)[None], support[None]) for query, support in zip(self._levels(episode.query), shown, strict=True)]
         return pyramid, None if mask is None or self.kind.masks_support else mask[None]
 

@@ -35,7 +35,7 @@ from likewise.layers.fscs import vote_foreground
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.patches import answer
 from likewise.methods.prompts import PatchLabels, patch_labels
-from likewise.methods.pyramid_levels import LEAST, LEVELS, MOST, levels_of, spec_of, square_of, squared, token_channels
+from likewise.methods.pyramid_levels import LEAST, LEVELS, MOST, levels_of, not_vanished, spec_of, square_of, squared, token_channels
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, backbone_of, official, part
 
 if TYPE_CHECKING:
@@ -181,6 +181,8 @@ class PyramidMethod(Method):
             for pair, (place, index) in enumerate(pairs):
                 mask = self._mask(support, numbers[place], index, labels, place)
                 if self.masks_support:
+                    if mask is not None and self.own_backbone is None:
+                        mask = not_vanished(mask, levels[index][0].shape[-1])
                     tensors |= _kept(f"pair.{pair}", self.shown(levels[index], mask))
                 elif mask is not None:
                     tensors[f"pair.{pair}.mask"] = mask > 0

@@ -48,6 +48,17 @@ def test_json_is_a_list_of_records_one_a_method(run, classes):
     assert {record["episodes"]["labelling"] for record in records} == {"box"}
 
 
+def test_augmented_episodes_stand_beside_the_figures_of_emat(run, classes):
+    code, out, _ = run("evaluate", "prototype", classes, *TINY, "--folds", 1, "--way", 2, "--augment", "partial", "--no-empty-masks")
+    assert code == 0
+    assert out.startswith("# prototype on colours (test): FS-CS, 2-way 1-shot, partially augmented, without empty masks, mask\n")
+    assert "published" not in out.partition("Protocol")[0]
+    code, out, _ = run("evaluate", "prototype", classes, *TINY, "--folds", 1, "--way", 2, "--augment", "full")
+    assert code == 0
+    assert "| EMAT, published | coco-20i, 4 folds of 1,000 episodes | strict-folds | 73.0 |  | 52.0 |" in out
+    assert "CST, table 4" not in out
+
+
 def test_folds_are_read_from_a_file(run, classes, tmp_path):
     (tmp_path / "folds.toml").write_text('folds = [["blue", "red"], ["green"]]')
     code, out, _ = run("evaluate", "prototype", classes, *TINY, "--folds", tmp_path / "folds.toml", "--fold", 0, "--json")
@@ -85,6 +96,13 @@ def test_what_every_table_needs_is_listed_without_a_method_or_data(run):
         (("prototype", "colours", "--checkpoint", "random"), 2, "no checkpoint"),
         (("prototype", "colours", "--table", "5"), 2, "no table '5'"),
         (("prototype", "pascal-5i"), 2, "pascal-5i:FOLDER"),
+        (("prototype", "colours", "--frame", "fss", "--augment", "full"), 2, "Use the frame fscs"),
+        (("prototype", "colours", "--frame", "fss", "--no-empty-masks"), 2, "Use the frame fscs"),
+        (("prototype", "colours", "--pairing", "joint", "--augment", "partial"), 2, "leave --augment out"),
+        (("prototype", "colours", "--table", "4", "--augment", "partial"), 2, "tables of the paper"),
+        (("prototype", "views:colours", "--augment", "full"), 2, "one class alone"),
+        (("prototype", "colours", "--object-size", "5"), 2, "Write LOW-HIGH"),
+        (("prototype", "colours", "--object-size", "80-90"), 4, "no class takes 80-90 per cent"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_with_its_exit_code(run, classes, arguments, code, words):

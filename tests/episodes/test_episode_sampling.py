@@ -38,6 +38,19 @@ def test_the_querys_class_is_among_one_way_in_half_of_the_episodes():
     assert 0.44 < np.mean(shown) < 0.56
 
 
+@pytest.mark.parametrize("images", [DRAWN, LISTED], ids=["drawn queries", "listed queries"])
+def test_without_empty_masks_the_query_shows_the_first_class_and_the_others_are_drawn_alike(images):
+    episodes = [fscs_episode(images, index, 3, 2, empty=False) for index in range(200)]
+    assert all(episode.query in BY_CLASS[episode.classes[0]] for episode in episodes)
+    assert all(len(set(episode.classes)) == 3 for episode in episodes)
+    of_two = [set(episode.classes[1:]) for episode in episodes if episode.classes[0] == 2]
+    assert {number for others in of_two for number in others} == {5, 7, 9}
+
+
+def test_without_empty_masks_one_way_is_fss():
+    assert [fscs_episode(LISTED, index, 1, 2, empty=False) for index in range(20)] == [fss_episode(LISTED, index, 2) for index in range(20)]
+
+
 def test_a_generator_that_runs_on_gives_other_episodes_each_time():
     random = np.random.RandomState(3)
     episodes = {fscs_episode(LISTED, 4, 2, 1, random) for _ in range(20)}

@@ -12,7 +12,7 @@ from benchmarks_made import labelled_folder
 from likewise.episodes import running
 from likewise.episodes.evaluation import Contender, Setting
 from likewise.episodes.labelled import LabelledBenchmark
-from likewise.episodes.published import every_row, rows_beside, rows_of
+from likewise.episodes.published import every_row, rows_beside, rows_of, sources
 from likewise.episodes.record import commit
 from likewise.episodes.running import Job, contenders_named, folds_named, name_of, run_all, run_table
 from likewise.errors import UsageError
@@ -61,6 +61,17 @@ class TestPublished:
         assert {row.benchmark for row in foreign} == {"pascal-5i", "coco-20i"}
         assert {row.supervision for row in foreign} == {"image"}
         assert rows_beside("mine", "fscs", "mask", 7, 3) == []
+
+    def test_rows_of_augmented_episodes_stand_beside_those_alone(self):
+        found = {augment: rows_beside("coco-20i", "fscs", "mask", 2, 1, augment) for augment in ("none", "partial", "full")}
+        assert {row.title for row in found["full"]} == {"CST*", "EMAT"}
+        assert {row.title for row in found["none"]} > {"CST*", "EMAT", "CST", "HSNet"}
+        assert [row.average for row in found["partial"] if row.title == "EMAT"] == [{"exact_ratio": 80.25, "miou": 52.82}]
+        assert {row.benchmark for row in found["full"]} == {"coco-20i"}
+        assert rows_beside("coco-20i", "fscs", "tag", 2, 1, "full") == []
+        assert ["EMAT" in words for words in sources(found["none"], "fscs")] == [False, True]
+        assert ["EMAT" in words for words in sources(found["full"], "fscs")] == [True]
+        assert ["EMAT" in words for words in sources([], "fscs")] == [False]
 
 
 class TestRecord:

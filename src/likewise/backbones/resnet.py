@@ -87,6 +87,34 @@ class ResNet(nn.Module):
             found.append(stage(found[-1]))
         return found
 
+    def taps(self, images: Tensor, first: int = 1) -> list[list[Tensor]]:
+        """The output of every block before its last ReLU, stage by stage, counted from 0, of normalised images (B, 3, H, W).
+
+        first: the first stage that is wanted; the last is the last of the answer. HSNet, ASNet and PANet read these.
+        """
+        x, found = self.layer0(images), []
+        for place, stage in enumerate(self.stages()):
+            raw = []
+            for block in stage:
+                assert isinstance(block, Bottleneck)
+                raw.append(block.raw(x))
+                x = torch.relu(raw[-1])
+            if place >= first:
+                found.append(raw)
+        return found
+
+    def tapped(self, side: int) -> list[tuple[int, int]]:
+        """Of each stage that `taps` gives how many maps, and of how many rows for a square of `side` pixels."""
+        rows, reached = side, 1
+        for _ in range(2):
+            rows, reached = (rows + 1) // 2, 2 * reached
+        found = []
+        for count in self.config.blocks[1:]:
+            if reached < self.config.output_stride:
+                rows, reached = (rows + 1) // 2, 2 * reached
+            found.append((count, rows))
+        return found
+
     def stages(self) -> Sequence[nn.Sequential]:
         """The four stages."""
         return [self.get_submodule(f"layer{stage + 1}") for stage in range(len(self.config.blocks))]  # type: ignore[misc]

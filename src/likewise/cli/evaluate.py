@@ -58,6 +58,14 @@ class PairingName(StrEnum):
     JOINT = "joint"
 
 
+class AugmentName(StrEnum):
+    """For which other classes that they show supports are used: none, those of the episode, or all of the fold."""
+
+    NONE = "none"
+    PARTIAL = "partial"
+    FULL = "full"
+
+
 class TrainedOnName(StrEnum):
     """What a checkpoint was trained on."""
 
@@ -93,6 +101,16 @@ def evaluate(
     pairing: Annotated[
         PairingName | None, typer.Option("--pairing", help="pairs: one class an example; joint: all that it shows. [default: pairs, in nway joint]")
     ] = None,
+    augment: Annotated[
+        AugmentName,
+        typer.Option(
+            "--augment", help="Use supports for other classes that they show too: partial, of the episode; full, of the fold, which are then asked for."
+        ),
+    ] = AugmentName.NONE,
+    no_empty_masks: Annotated[bool, typer.Option("--no-empty-masks", help="With fscs: the query shows the first class always.")] = False,
+    object_size: Annotated[
+        str, typer.Option("--object-size", metavar="LOW-HIGH", help="Only images in which the class takes so many per cent; 0-5 for example.")
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", help="0 draws the published episodes.")] = 0,
     official: Annotated[
         bool, typer.Option("--official", help="As published: fss may draw a support twice; nway draws the five reruns, and its scores come first.")
@@ -104,7 +122,9 @@ def evaluate(
     lists: Annotated[Path | None, typer.Option("--lists", metavar="DIR", help="The folder of the published lists, if not in the benchmark's.")] = None,
     own_lists: Annotated[bool, typer.Option("--own-lists", help="Take lists of pascal-5i and coco-20i that are not the published ones.")] = False,
     backbone: Annotated[str, typer.Option("--backbone", help="A name of `likewise weights list`.")] = "auto",
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method; 'random' for none.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, {fold} in the name for one a fold; 'random' for none.")
+    ] = None,
     trained_on: Annotated[TrainedOnName, typer.Option("--trained-on", help="What the checkpoint was trained on, for the record.")] = TrainedOnName.UNKNOWN,
     preset: Annotated[PresetName, typer.Option("--preset", help="Speed against quality.")] = PresetName.DEFAULT,
     settings: Annotated[
@@ -149,7 +169,14 @@ def evaluate(
         prompts=prompts.value,
         pairing=None if pairing is None else pairing.value,
         official=official,
+        empty=not no_empty_masks,
+        augment=augment.value,
+        object_size=object_size,
     )
+    if table is not None and (no_empty_masks or object_size or setting.augment != "none"):
+        raise UsageError(
+            "the tables of the paper have no --augment, --no-empty-masks or --object-size", where="--table", remedy="Leave them out, or leave --table out"
+        )
     data = open_benchmark(
         benchmark, folds=_folds(folds), format=as_format, lists=lists, own_lists=own_lists, least=least, frame=setting.frame, official=official
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as python_random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol, get_args, overload
 
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.data.images import ImageSource
+from likewise.episodes.augmented import Augmenting
 from likewise.episodes.lists import ImageList
 from likewise.episodes.nway_sampling import RERUNS, nway_episode, published_run
+from likewise.episodes.object_sizes import narrowed
 from likewise.episodes.sampling import Episode, fscs_episode, fss_episode
 from likewise.errors import InputError, UsageError, close_match
 
@@ -72,7 +74,8 @@ class Episodes(Sequence[Episode]):
     numbers, one of them at least in the query, all images different);
     shots: one number for each class in the order drawn. With the seed 0, parts "val" and "test" are the published episodes;
     "train" goes through listed queries in another order every time. official: as in `fss_episode`; of "nway" the published
-    run of the seed, or with the seed 0 the five published reruns of `length` episodes each, dealt out in turn.
+    run of the seed, or with the seed 0 the five published reruns of `length` episodes each, dealt out in turn. Of "fscs" alone: empty:
+    False where the query shows the first class always; augmenting: supports are used for other classes that they show.
     """
 
     images: ImageList
@@ -82,6 +85,13 @@ class Episodes(Sequence[Episode]):
     seed: int = 0
     frame: Frame = "fscs"
     official: bool = False
+    empty: bool = True
+    augmenting: Augmenting | None = field(default=None, compare=False)
+
+    @property
+    def plain(self) -> Episodes:
+        """The same as they were drawn, which are of the same images."""
+        return replace(self, augmenting=None)
 
     def __len__(self) -> int:
         return self.length * len(self.runs)
@@ -110,7 +120,8 @@ class Episodes(Sequence[Episode]):
         line = self._line(index) if self.part == "train" else index
         if self.frame == "fss":
             return fss_episode(self.images, line, self.shots[0], random, official=self.official)
-        return fscs_episode(self.images, line, len(self.shots), self.shots, random)
+        found = fscs_episode(self.images, line, len(self.shots), self.shots, random, empty=self.empty)
+        return found if self.augmenting is None else self.augmenting(found, list(self.images.by_class), random)
 
     def _drawn_nway(self, index: int) -> Episode:
         if self.official:
@@ -138,10 +149,14 @@ def episodes_of(
     frame: Frame = "fscs",
     *,
     official: bool = False,
+    empty: bool = True,
+    augmenting: Augmenting | None = None,
+    object_size: str = "",
 ) -> Episodes:
     """The episodes of a part of a fold, checked so far as lists tell.
 
-    shot: images a class, or a number for each of the `way` classes in the order drawn. Raises UsageError for numbers or
+    shot: images a class, or a number for each of the `way` classes in the order drawn; object_size: see `object_sizes.narrowed`, "" for any; the rest as in
+    `Episodes`. Raises UsageError for numbers or
     words that do not fit, InputError for a part without images or a class with too few of them.
     """
     for name, word, known in (("part", part, get_args(Part)), ("frame", frame, get_args(Frame))):
@@ -149,11 +164,11 @@ def episodes_of(
             raise UsageError(f"there is no {name} {word!r}", where=name, remedy=close_match(word, known))
     shots = (shot,) * way if isinstance(shot, int) else tuple(shot)
     _check_numbers(way, shots, count, frame)
-    images = benchmark.images(part, fold)
+    images = narrowed(benchmark, part, fold, object_size, max(shots)) if object_size else benchmark.images(part, fold)
     if way > len(images.by_class):
         raise UsageError(f"{way} ways of {len(images.by_class)} classes", where=f"{benchmark.name}, fold {fold}, {part}", remedy="Ask for fewer ways")
     _check_enough(benchmark, images, max(shots), f"{benchmark.name}, fold {fold}, {part}")
-    return Episodes(images, part, shots, count, seed, frame, official)
+    return Episodes(images, part, shots, count, seed, frame, official, empty, augmenting)
 
 
 def _check_numbers(way: int, shots: tuple[int, ...], count: int, frame: Frame) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,17 @@ from likewise.backbones.vit import VitConfig
 from likewise.data import LabelKind
 from likewise.data.images import image_size
 from likewise.episodes.answering import answered, labels_in, present_in
+from likewise.episodes.augmented import SHARE, SHARES, Augment, Augmenting
 from likewise.episodes.benchmark import Benchmark, Episodes, Frame, Part, episodes_of
+from likewise.episodes.fss import FssBenchmark
 from likewise.episodes.journal import Answered, open_journal
 from likewise.episodes.nway import NwayOutcome, judge_nway
+from likewise.episodes.object_sizes import parsed_range
 from likewise.episodes.outcome import Outcome, judge
 from likewise.episodes.sampling import Episode
 from likewise.episodes.support import KINDS, Labelling, Pairing, Prompting, Simulator
 from likewise.episodes.truth import truth_of
+from likewise.episodes.views import ViewsBenchmark
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import Method, Preset
 from likewise.methods.prompts import PATCH_KINDS
@@ -34,6 +38,7 @@ from likewise.task.learning import Place, open_provider
 from likewise.weights import Card
 
 Told = Callable[[int, int], None]  # episodes done, of how many
+FOLD = "{fold}"  # in the name of a checkpoint: the number of the fold that is evaluated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,8 @@ class Setting:
     """The episodes to answer; see `episodes_of` and `support_of`.
 
     pairing: None for that of the frame, N-way "joint" (official: "drawn"), else "pairs"; prompts: who makes labels of masks.
-    Raises UsageError for what does not fit.
+    empty: False where the query shows the first class always; augment: whether supports are used for other classes that they show, of the
+    episode ("partial") or of the fold ("full"); both of "fscs" alone; object_size: "LOW-HIGH", see `object_sizes`. Raises UsageError for what does not fit.
     """
 
     part: Part = "test"
@@ -57,8 +63,19 @@ class Setting:
     prompts: Simulator = "person"
     pairing: Pairing | None = None
     official: bool = False
+    empty: bool = True
+    augment: Augment = "none"
+    object_size: str = ""
 
     def __post_init__(self) -> None:
+        if self.object_size:
+            parsed_range(self.object_size)
+            if self.frame == "nway":
+                raise UsageError("the frame nway has objects of all sizes", where="object-size", remedy="Use the frame fscs or fss")
+        if self.frame != "fscs" and not (self.empty and self.augment == "none"):
+            raise UsageError(f"the frame {self.frame} has neither augmented episodes nor empty masks", where="frame", remedy="Use the frame fscs")
+        if self.augment != "none" and self.paired != "pairs":
+            raise UsageError("augmented episodes show one class of an image at a time", where="pairing", remedy="Use the pairing pairs, or leave --augment out")
         if self.frame == "nway" and self.paired == "pairs":
             raise UsageError("N-way episodes show all classes of an image", where="pairing", remedy="Use the pairing joint, or the frame fscs")
         self.prompting(0)  # checks it
@@ -71,8 +88,9 @@ class Setting:
         return self.pairing or ("drawn" if self.official else "joint")
 
     def facts(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        return {**asdict(self), "pairing": self.paired}
+        """All of it as plain values; the newer switches only where they are used, so that older results are known again."""
+        newer = {"empty": True, "augment": "none", "object_size": ""}
+        return {name: value for name, value in asdict(self).items() if name not in newer or value != newer[name]} | {"pairing": self.paired}
 
     def prompting(self, index: int) -> Prompting:
         """How the support of an episode is labelled."""
@@ -83,7 +101,7 @@ class Setting:
 class Contender:
     """What answers them: a method with its settings, backbone, checkpoint and place, as in `likewise.learn`.
 
-    label: what it is called in results, "" for the name of its method.
+    checkpoint: with "{fold}" in its name one for each fold; label: what it is called in results, "" for the name of its method.
     """
 
     method: str
@@ -96,6 +114,10 @@ class Contender:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or self.method)
+
+    def of_fold(self, fold: int) -> Contender:
+        """The same with the checkpoint of a fold; itself where one is for all."""
+        return replace(self, checkpoint=str(self.checkpoint).replace(FOLD, str(fold))) if FOLD in str(self.checkpoint) else self
 
 
 @dataclass(frozen=True)
@@ -112,15 +134,25 @@ class Runner:
     """A contender made ready: its weights are opened once for all folds and settings.
 
     features: a folder that keeps features between episodes and runs; None for the environment variable LIKEWISE_FEATURES, else
-    none; most: bytes above which nothing is kept there, None for no limit. Raises UsageError for unknown names,
-    WeightsError where weights are missing.
+    none; most: bytes above which nothing is kept there, None for no limit; fold: whose checkpoint is opened, where each has its own.
+    Raises UsageError for unknown names, WeightsError where weights are missing.
     """
 
-    def __init__(self, contender: Contender, features: Path | None = None, most: int | None = None) -> None:
-        self.contender = contender
-        self._ready = equip(contender.method, contender.preset, contender.settings, contender.checkpoint, contender.backbone)
+    def __init__(self, contender: Contender, features: Path | None = None, most: int | None = None, fold: int = 0) -> None:
+        self._given, self._limits = contender, (features, most)
+        self.contender = contender.of_fold(fold)
+        self._of_folds = {fold: self}
+        self._ready = equip(contender.method, contender.preset, contender.settings, self.contender.checkpoint, contender.backbone)
         self.method = self._ready.method
         self._features, self._most = features, most
+
+    def of_fold(self, fold: int) -> Runner:
+        """What answers the episodes of a fold: the same for all, unless each has a checkpoint of its own. WeightsError where that is missing."""
+        if self._given is self.contender:
+            return self
+        if fold not in self._of_folds:
+            self._of_folds[fold] = Runner(self._given, *self._limits, fold)
+        return self._of_folds[fold]
 
     def evaluate(self, benchmark: Benchmark, setting: Setting, folder: Path | None = None, told: Told | None = None) -> Evaluated:
         """The outcomes of all episodes of a setting; those that `folder` holds of the same are taken from there.
@@ -130,7 +162,7 @@ class Runner:
         """
         check_takes(self.method, setting.labelling)
         episodes = drawn(benchmark, setting)
-        self._limit_features(len(names_in(episodes)))
+        self._limit_features(len(names_in(episodes.plain)))
         fingerprint = self._fingerprint(benchmark, setting, episodes)
         with open_journal(folder, fingerprint, NwayOutcome if setting.frame == "nway" else Outcome) as journal:
             for index in range(len(journal.outcomes), len(episodes)):
@@ -226,9 +258,21 @@ def drawn(benchmark: Benchmark, setting: Setting) -> Episodes:
         setting.seed,
         setting.frame,
         official=setting.official,
+        empty=setting.empty,
+        augmenting=augmenting_of(benchmark, setting),
+        object_size=setting.object_size,
     )
-    benchmark.check(sorted(names_in(episodes)))
+    benchmark.check(sorted(names_in(episodes.plain)))
     return episodes
+
+
+def augmenting_of(benchmark: Benchmark, setting: Setting) -> Augmenting | None:
+    """How the episodes of a setting are augmented, None for not at all; UsageError for a benchmark whose pictures have one class each."""
+    if setting.augment == "none":
+        return None
+    if isinstance(benchmark, FssBenchmark | ViewsBenchmark):
+        raise UsageError(f"a picture of {benchmark.name} has one class alone, no other to use it for", where="augment", remedy="Leave --augment out")
+    return Augmenting(setting.augment, SHARES.get(benchmark.name, SHARE), benchmark.labels)
 
 
 def names_in(episodes: Iterable[Episode]) -> set[str]:

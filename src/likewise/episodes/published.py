@@ -1,4 +1,6 @@
-"""Published figures beside which ours are put. They stand in published.json (classification and segmentation) and published_nway.json, with their source."""
+"""Published figures beside which ours are put. They stand in published.json (classification and segmentation), published_emat.json (newer ones of the same)
+and published_nway.json, with their source.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from likewise.episodes.augmented import Augment
 from likewise.episodes.benchmark import Frame
 from likewise.episodes.support import Labelling
 from likewise.errors import UsageError, close_match
 
 SUPERVISION: Mapping[Labelling, str] = {"mask": "pixel", "tag": "image", "box": "pixel", "point": "pixel", "scribble": "pixel", "mix": "pixel"}
 _LABELLING: Mapping[str, Labelling] = {"pixel": "mask", "image": "tag", "mixed": "tag"}
+_EMAT = "published_emat.json"
 _OF_STUDIES = ("heads", "loss_weight", "percent_true_masks")  # what rows of ablations alone say
 
 
@@ -32,6 +36,7 @@ class Published:
     variant: Mapping[str, Any]
     average: Mapping[str, float]
     folds: Mapping[str, Sequence[float]]
+    augment: Augment = "none"
 
     @property
     def title(self) -> str:
@@ -73,14 +78,27 @@ def nway_rows() -> tuple[Published, ...]:
     return tuple(Published(table="", benchmark="coco-20i", frame="nway", supervision="pixel", variant={}, folds={}, **row) for row in rows)
 
 
-def source(frame: Frame = "fscs") -> str:
-    """Where the figures are from."""
-    return str(_of_frame(frame)["source"])
+@cache
+def emat_rows() -> tuple[Published, ...]:
+    """The rows of EMAT's public table: 2-way 1-shot, with and without augmented episodes."""
+    return tuple(Published(table="", frame="fscs", supervision="pixel", variant={}, folds={}, **row) for row in _file(_EMAT)["rows"])
 
 
-def protocol(frame: Frame = "fscs") -> str:
+def source() -> str:
+    """Where the figures of the paper on classification and segmentation are from."""
+    return str(_of_frame("fscs")["source"])
+
+
+def protocol() -> str:
     """How they were made."""
-    return str(_of_frame(frame)["protocol"])
+    return str(_of_frame("fscs")["protocol"])
+
+
+def sources(rows: Sequence[Published], frame: Frame) -> list[str]:
+    """How figures were made and where they are from, of each table that rows are of; without rows what would stand there."""
+    newer = [row for row in rows if row in emat_rows()]
+    files = [_of_frame(frame)] * (not newer or len(newer) < len(rows)) + [_file(_EMAT)] * bool(newer)
+    return [f"{file['protocol']}. {file['source']}." for file in files]
 
 
 def rows_of(table: str) -> list[Published]:
@@ -91,14 +109,14 @@ def rows_of(table: str) -> list[Published]:
     return [row for row in every_row() if row.table == table]
 
 
-def rows_beside(benchmark: str, frame: Frame, labelling: Labelling, way: int, shot: int) -> list[Published]:
+def rows_beside(benchmark: str, frame: Frame, labelling: Labelling, way: int, shot: int, augment: Augment = "none") -> list[Published]:
     """Rows of the same setting, of this benchmark if there are any, else of all: each method once, without ablations."""
     if frame == "nway":
         return [row for row in nway_rows() if (row.supervision, row.way, row.shot) == (SUPERVISION[labelling], way, shot)]
     same = [
         row
-        for row in every_row()
-        if (row.frame, row.supervision, row.way, row.shot) == (frame, SUPERVISION[labelling], way, shot)
+        for row in (*every_row(), *emat_rows())
+        if (row.frame, row.supervision, row.way, row.shot, row.augment) == (frame, SUPERVISION[labelling], way, shot, augment)
         and not any(name in row.variant for name in _OF_STUDIES)
         and " " not in row.method
     ]

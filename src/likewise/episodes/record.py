@@ -19,7 +19,7 @@ from likewise.episodes.benchmark import Benchmark, Frame
 from likewise.episodes.evaluation import Evaluated, Runner, Setting
 from likewise.episodes.nway import NwayOutcome, NwayScores
 from likewise.episodes.outcome import LEVEL, RESAMPLES, Outcome, Scores, bounds
-from likewise.episodes.published import Published, protocol, rows_beside, source
+from likewise.episodes.published import Published, rows_beside, sources
 
 TrainedOn = Literal["unknown", "strict-folds", "in-domain", "other-data"]
 PROTOCOLS: Mapping[str, str] = {
@@ -111,10 +111,11 @@ def page_of(record: Mapping[str, Any]) -> str:
     """A page in Markdown: the row of this evaluation next to published ones, its protocol, and a table by class."""
     asked = record["episodes"]
     shot = asked["shot"] if isinstance(asked["shot"], int) else max(asked["shot"])
-    beside = rows_beside(record["benchmark"], asked["frame"], asked["labelling"], asked["way"], shot)
+    setting = (record["benchmark"], asked["frame"], asked["labelling"], asked["way"], shot, asked.get("augment", "none"))
+    beside = rows_beside(*setting) if asked.get("empty", True) and not asked.get("object_size") else []  # no table has such episodes
     columns = columns_of(asked)
     lines = [f"# {title_of(record)}", "", head_row(columns), rule_row(columns), own_row(record), *(published_row(row, columns) for row in beside), ""]
-    lines += [f"- Protocol here: {PROTOCOLS[record['protocol']]}.", f"- Published: {protocol(asked['frame'])}. {source(asked['frame'])}."]
+    lines += [f"- Protocol here: {PROTOCOLS[record['protocol']]}.", *(f"- Published: {words}" for words in sources(beside, asked["frame"]))]
     if any(row.benchmark != record["benchmark"] for row in beside):
         lines.append(f"- **Other data.** The published rows are of other images and classes than {record['benchmark']}: they show the order of size alone.")
     if beside and asked["labelling"] not in ("mask", "tag"):
@@ -132,6 +133,9 @@ def title_of(record: Mapping[str, Any]) -> str:
     """What was evaluated, in a line."""
     asked = record["episodes"]
     words = [f"{record['label']} on {record['benchmark']} ({asked['part']}): {FRAMES[asked['frame']]}", f"{asked['way']}-way {_shots(asked['shot'])}-shot"]
+    words += {"partial": ["partially augmented"], "full": ["fully augmented"]}.get(asked.get("augment", "none"), [])
+    words += [] if asked.get("empty", True) else ["without empty masks"]
+    words += [f"objects of {asked['object_size']} %"] if asked.get("object_size") else []
     return ", ".join([*words, labelling_of(asked)] + (["official"] if asked["frame"] == "nway" and asked["official"] else []))
 
 

@@ -122,10 +122,12 @@ def run_setting(job: Job, runners: Sequence[Runner], setting: Setting) -> list[d
     for runner in runners:
         started = time.monotonic()
         folder = None if job.out is None else job.out / runner.contender.label / name_of(setting)
-        found = {fold: _run_fold(job, runner, replace(setting, fold=fold), folder) for fold in job.folds}
+        found = {fold: _run_fold(job, runner.of_fold(fold), replace(setting, fold=fold), folder) for fold in job.folds}
         record = record_of(runner, job.benchmark, setting, found, time.monotonic() - started, _trained_on(job, runner, setting))
         if runner.card is not None:
             record["checkpoint"] = asdict(runner.card)
+        if any(runner.of_fold(fold) is not runner for fold in job.folds):
+            record["weights_of_folds"] = {str(fold): runner.of_fold(fold).weights for fold in job.folds}
         if first:
             record["against"] = {"method": runners[0].contender.label, "scores": compared(setting, found, first)}
         first = first or found
@@ -137,10 +139,15 @@ def run_setting(job: Job, runners: Sequence[Runner], setting: Setting) -> list[d
 
 
 def _trained_on(job: Job, runner: Runner, setting: Setting) -> TrainedOn:
-    """What the user says, else what the checkpoint does."""
-    if job.trained_on != "unknown" or runner.card is None:
-        return job.trained_on
-    return trained_on_of(runner.card.trained_on, job.benchmark, setting.part, job.folds)
+    """What the user says, else what the checkpoint does; of checkpoints of folds what all say, or the least of it."""
+    said: set[TrainedOn] = set()
+    for fold in job.folds:
+        card = runner.of_fold(fold).card
+        if job.trained_on != "unknown" or card is None:
+            return job.trained_on
+        said.add(trained_on_of(card.trained_on, job.benchmark, setting.part, [fold]))
+    order: list[TrainedOn] = ["in-domain", "unknown", "strict-folds", "other-data"]
+    return next(word for word in order if word in said)
 
 
 def _run_fold(job: Job, runner: Runner, setting: Setting, folder: Path | None) -> Evaluated:
@@ -151,12 +158,21 @@ def _run_fold(job: Job, runner: Runner, setting: Setting, folder: Path | None) -
 
 def run_all(job: Job, contenders: Sequence[Contender], setting: Setting) -> list[dict[str, Any]]:
     """A record for each contender; all of them and all folds are checked before the first begins."""
-    runners = [Runner(contender, job.features, job.most) for contender in contenders]
+    runners = _runners(job, contenders)
     for runner in runners:
         check_takes(runner.method, setting.labelling)
     for fold in job.folds:
         drawn(job.benchmark, replace(setting, fold=fold))
     return run_setting(job, runners, setting)
+
+
+def _runners(job: Job, contenders: Sequence[Contender]) -> list[Runner]:
+    """The contenders made ready, for every fold where each has a checkpoint of its own."""
+    runners = [Runner(contender, job.features, job.most, job.folds[0]) for contender in contenders]
+    for runner in runners:
+        for fold in job.folds:
+            runner.of_fold(fold)
+    return runners
 
 
 def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: str) -> tuple[str, list[dict[str, Any]]]:
@@ -167,7 +183,7 @@ def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: s
             drawn(job.benchmark, replace(setting, fold=fold))
 
     blocks = blocks_of(table, base, check)
-    runners = [Runner(contender, job.features, job.most) for contender in contenders]
+    runners = _runners(job, contenders)
     trained = {runner.contender.label: trained_with(runner.contender.checkpoint) for runner in runners if runner.method.trained}
     filled: list[tuple[Block, list[dict[str, Any]]]] = []
     for block in blocks:
@@ -200,6 +216,8 @@ def name_of(setting: Setting) -> str:
     'test-fscs-2way-1+5shot-tag-seed3'
     >>> name_of(Setting(frame="nway", way=5, labelling="point", points=3, negative=1))
     'test-nway-5way-1shot-point-3points-1negative'
+    >>> name_of(Setting(way=2, augment="full", empty=False))
+    'test-fscs-2way-1shot-mask-noempty-fully'
     """
     shot = str(setting.shot) if isinstance(setting.shot, int) else "+".join(map(str, setting.shot))
     words = [setting.part, setting.frame, f"{setting.way}way", f"{shot}shot", setting.labelling]
@@ -207,6 +225,9 @@ def name_of(setting: Setting) -> str:
     words += [f"{setting.negative}negative"] if setting.negative else []
     words += [setting.prompts] if setting.prompts != "person" else []
     words += [setting.paired] if setting.paired == "joint" and setting.frame != "nway" else []
+    words += [f"size{setting.object_size}"] if setting.object_size else []
+    words += [] if setting.empty else ["noempty"]
+    words += {"partial": ["partially"], "full": ["fully"]}.get(setting.augment, [])
     words += [f"seed{setting.seed}"] if setting.seed else []
     return "-".join(words + (["official"] if setting.official else []))
 

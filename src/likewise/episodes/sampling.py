@@ -31,11 +31,14 @@ class Episode:
     supports: tuple[tuple[str, ...], ...]
 
 
-def fscs_episode(images: ImageList, index: int, way: int, shot: int | Sequence[int], random: np.random.RandomState | None = None) -> Episode:
+def fscs_episode(
+    images: ImageList, index: int, way: int, shot: int | Sequence[int], random: np.random.RandomState | None = None, *, empty: bool = True
+) -> Episode:
     """An episode of FS-CS: the query's class is among the support classes with a probability of a half for one way.
 
     shot: images a class, or a number for each class in the order drawn; random: None for validation and test, where
-    `index` is the seed; a generator that runs on, for training. Raises UsageError for more ways than classes, InputError
+    `index` is the seed; a generator that runs on, for training; empty: False has the query's class always, as the first one (source:
+    EMAT's code without empty masks). Raises UsageError for more ways than classes, InputError
     for a class with too few images.
     """
     numbers = tuple(images.by_class)
@@ -43,9 +46,7 @@ def fscs_episode(images: ImageList, index: int, way: int, shot: int | Sequence[i
         raise UsageError(f"{way} ways of {len(numbers)} classes", where="way", remedy="Ask for fewer ways")
     random = random or np.random.RandomState(index)
     query, own = _query(images, index, random)
-    chances = np.ones(len(numbers)) / 2.0 / float(max(len(numbers) - 1, 1))
-    chances[numbers.index(own)] = 0.5 if len(numbers) > 1 else 1.0
-    classes = tuple(int(number) for number in random.choice(numbers, way, p=chances, replace=False))
+    classes = _with_or_without(numbers, own, way, random) if empty else _with(numbers, own, way, random)
     shots = (shot,) * way if isinstance(shot, int) else shot
     drawn = (_supports(images, number, query, own_shots, random, distinct=True) for number, own_shots in zip(classes, shots, strict=True))
     return Episode(query, classes, tuple(drawn))
@@ -59,6 +60,19 @@ def fss_episode(images: ImageList, index: int, shot: int, random: np.random.Rand
     random = random or np.random.RandomState(index)
     query, own = _query(images, index, random)
     return Episode(query, (own,), (_supports(images, own, query, shot, random, distinct=not official),))
+
+
+def _with_or_without(numbers: tuple[int, ...], own: int, way: int, random: np.random.RandomState) -> tuple[int, ...]:
+    """Classes of which the query's own is likelier than any other."""
+    chances = np.ones(len(numbers)) / 2.0 / float(max(len(numbers) - 1, 1))
+    chances[numbers.index(own)] = 0.5 if len(numbers) > 1 else 1.0
+    return tuple(int(number) for number in random.choice(numbers, way, p=chances, replace=False))
+
+
+def _with(numbers: tuple[int, ...], own: int, way: int, random: np.random.RandomState) -> tuple[int, ...]:
+    """The query's class and others; of one way nothing is drawn."""
+    others = [number for number in numbers if number != own]
+    return (own, *(int(number) for number in random.choice(others, way - 1, replace=False))) if way > 1 else (own,)
 
 
 def _query(images: ImageList, index: int, random: np.random.RandomState) -> tuple[str, int]:

@@ -43,6 +43,36 @@ TABLE = (
         "Kang et al. 2023",
     ),
     Listed(
+        "hsnet",
+        "likewise.methods.hsnet:Hsnet",
+        "a trained network that squeezes correlations of several layers by 4-D convolutions; needs a checkpoint",
+        "Min et al. 2021 (HSNet)",
+    ),
+    Listed(
+        "asnet",
+        "likewise.methods.asnet:Asnet",
+        "a trained network that squeezes correlations of several layers by attention; needs a checkpoint",
+        "Kang and Cho 2022 (ASNet)",
+    ),
+    Listed(
+        "panet",
+        "likewise.methods.panet:Panet",
+        "the class whose prototype is most alike; on the backbone's tokens nothing is trained, or with a network of its own",
+        "Wang et al. 2019 (PANet)",
+    ),
+    Listed(
+        "pfenet",
+        "likewise.methods.pfenet:Pfenet",
+        "a trained network that reads a prior, a vector of the class and maps at several sizes; needs a checkpoint",
+        "Tian et al. 2020 (PFENet)",
+    ),
+    Listed(
+        "emat",
+        "likewise.methods.emat:Emat",
+        "a trained transformer over the correlations of many tokens, small and for large pictures; needs a checkpoint",
+        "EMAT 2025 (arXiv 2507.23642)",
+    ),
+    Listed(
         "vtm",
         "likewise.methods.vtm:VisualTokenMatching",
         "dense values and classes by matching tokens of images and labels at four levels, biases tuned on request; needs a checkpoint",

@@ -11,30 +11,27 @@ the query at a time, and only of support tokens under the mask, since hidden one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from likewise.functional.resize import resize_corners
 from likewise.layers.correlation import correlation, hidden_tokens, pool_square, square_side
+from likewise.layers.correlation_transformer import (
+    GROUPS,
+    FeedForward,
+    PairSupport,
+    aggregation,
+    attended,
+    class_decoder,
+    class_logits,
+    clearest,
+    mask_decoder,
+    mask_logits,
+    two_layers,
+)
 
-GROUPS, ATTENTION_HEADS = 4, 8
-_HIDDEN = -1e9  # a logit that softmax turns into exactly 0
-
-
-@dataclass(frozen=True)
-class PairSupport:
-    """The support side of X pairs.
-
-    tokens: (X, L, A, S, d) of length 1, the class token first; hidden: for each layer of the transformer the tokens
-    without the first that lie outside the mask, (X, s*s) bool.
-    """
-
-    tokens: Tensor
-    hidden: tuple[Tensor, ...]
+__all__ = ["Learner", "PairSupport", "untrained"]
 
 
 class PoolSquare(nn.Module):
@@ -58,7 +55,7 @@ class Attention(nn.Module):
         self.kernel = kernel
         self.short_cut = nn.Sequential(nn.Conv2d(inside, outside, 1, bias=False), PoolSquare(kernel), nn.GroupNorm(GROUPS, outside), nn.ReLU())
         self.qkv = nn.Conv2d(inside, 3 * hidden, 1)
-        self.agg = nn.Sequential(nn.GroupNorm(GROUPS, hidden), nn.ReLU(), nn.Conv2d(hidden, outside, 1, bias=False), nn.GroupNorm(GROUPS, outside), nn.ReLU())
+        self.agg = aggregation(hidden, outside)
         self.out_norm = nn.GroupNorm(GROUPS, outside)
 
     def mix(self, pooled: Tensor, full: Tensor, hidden: Tensor) -> Tensor:
@@ -69,12 +66,9 @@ class Attention(nn.Module):
         """
         assert self.qkv.bias is not None
         width = self.qkv.out_channels // 3
-        q = _heads(conv2d(pooled, self.qkv.weight[:width], self.qkv.bias[:width]))
-        k, v = (_heads(part) for part in conv2d(full, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1))
-        logits = q @ k.transpose(-1, -2)
-        outside = torch.cat([hidden.new_zeros(len(hidden), 1), hidden], dim=1)
-        mixed = torch.softmax(logits.masked_fill(outside[:, None, None, None], _HIDDEN), dim=-1) @ v
-        return mixed.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        q = conv2d(pooled, self.qkv.weight[:width], self.qkv.bias[:width])
+        k, v = conv2d(full, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1)
+        return attended(q, k, v, torch.cat([hidden.new_zeros(len(hidden), 1), hidden], dim=1))
 
     def join(self, pooled: Tensor, mixed: Tensor) -> Tensor:
         """The short cut of pooled (X, C, Q, S') and mixed values (X, h, Q, S') added: (X, out, Q, S').
@@ -83,21 +77,6 @@ class Attention(nn.Module):
         """
         convolution, _, norm, relu = self.short_cut
         return self.out_norm(self.agg(mixed) + relu(norm(convolution(pooled))))
-
-
-class FeedForward(nn.Module):
-    """Two layers with a residual and a norm behind."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.ff = nn.Sequential(
-            nn.Conv2d(width, width // 2, 1, bias=False), nn.GroupNorm(GROUPS, width // 2), nn.ReLU(), nn.Conv2d(width // 2, width, 1, bias=False)
-        )
-        self.out_norm = nn.GroupNorm(GROUPS, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(X, C, Q, S) -> (X, C, Q, S)."""
-        return self.out_norm(x + self.ff(x))
 
 
 class Layer(nn.Module):
@@ -143,17 +122,13 @@ class Learner(nn.Module, PyTorchModelHubMixin):
         if self.sides[-1] != 1 or len(kernels) != len(widths):
             raise ValueError(f"pooling by {tuple(kernels)} in {len(widths)} layers does not bring a square of {side}x{side} tokens to one")
         self.channels, self.side, self.coupled = channels, side, coupled
-        last, half = widths[-1], widths[-1] // 2
+        last = widths[-1]
         ins = (channels, *widths[:-1])
         self.corrtransformer = nn.ModuleList(Layer(*sizes) for sizes in zip(ins, widths, kernels, strict=True))
-        self.linear = nn.Sequential(
-            nn.Conv2d(last, last, 1), nn.GroupNorm(GROUPS, last), nn.ReLU(), nn.Conv2d(last, last, 1), nn.GroupNorm(GROUPS, last), nn.ReLU()
-        )
+        self.linear = two_layers(last)
         if not coupled:
-            self.decoder1_cls = nn.Sequential(nn.Conv2d(last, last, 1), nn.ReLU(), nn.Conv2d(last, half, 1), nn.ReLU())
-            self.decoder2_cls = nn.Sequential(nn.Conv2d(half, half, 1), nn.ReLU(), nn.Conv2d(half, 2, 1))
-        self.decoder1_seg = nn.Sequential(nn.Conv2d(last, last, 3, padding=1), nn.ReLU(), nn.Conv2d(last, half, 3, padding=1), nn.ReLU())
-        self.decoder2_seg = nn.Sequential(nn.Conv2d(half, half, 3, padding=1), nn.ReLU(), nn.Conv2d(half, 2, 3, padding=1))
+            self.decoder1_cls, self.decoder2_cls = class_decoder(last)
+        self.decoder1_seg, self.decoder2_seg = mask_decoder(last)
 
     def hidden(self, masks: Tensor) -> tuple[Tensor, ...]:
         """Which support tokens lie outside masks (X, H, W), for each layer of the transformer; see `hidden_tokens`."""
@@ -189,13 +164,9 @@ class Learner(nn.Module, PyTorchModelHubMixin):
         any pixel is.
         """
         maps = tokens.reshape(*tokens.shape[:2], *grid, -1)
-        logits = self.decoder2_seg(resize_corners(self.decoder1_seg(maps[..., 1]), (2 * grid[0], 2 * grid[1])))
-        if self.coupled:
-            flat = logits.flatten(2)
-            clearest = (flat[:, 1] - flat[:, 0]).argmax(dim=1)
-            return flat[torch.arange(len(flat), device=flat.device), :, clearest], logits
-        pooled = nn.functional.avg_pool2d(self.decoder1_cls(maps[..., 0]), 3, stride=2, padding=1)  # official: the padding counts in the mean
-        return self.decoder2_cls(pooled).mean(dim=(2, 3)), logits
+        logits = mask_logits((self.decoder1_seg, self.decoder2_seg), maps[..., 1])
+        classes = clearest(logits) if self.coupled else class_logits((self.decoder1_cls, self.decoder2_cls), maps[..., 0])
+        return classes, logits
 
 
 def untrained(channels: int = 72, side: int = 12, kernels: tuple[int, ...] = (4, 3), *, coupled: bool = False, seed: int = 0) -> Learner:
@@ -203,11 +174,6 @@ def untrained(channels: int = 72, side: int = 12, kernels: tuple[int, ...] = (4,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Learner(channels, side, kernels, coupled=coupled).eval()
-
-
-def _heads(x: Tensor) -> Tensor:
-    """(X, heads*c, Q, S) -> (X, heads, Q, S, c)."""
-    return x.reshape(len(x), ATTENTION_HEADS, -1, *x.shape[2:]).permute(0, 1, 3, 4, 2)
 
 
 def _without_hidden(support: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:

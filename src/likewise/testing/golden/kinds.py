@@ -22,6 +22,11 @@ KINDS: dict[str, str] = {
     "cst_losses": "likewise.testing.golden.cst:losses",
     "cst_kshot": "likewise.testing.golden.cst:shots",
     "cst_model": "likewise.testing.golden.cst_model:model",
+    "cst_taps": "likewise.testing.golden.taps:taps",
+    "cst_hsnet": "likewise.testing.golden.hsnet:hsnet",
+    "cst_asnet": "likewise.testing.golden.asnet:asnet",
+    "cst_panet": "likewise.testing.golden.panet:panet",
+    "cst_pfenet": "likewise.testing.golden.pfenet:pfenet",
     "cst_metrics": "likewise.testing.golden.cst_lab:metrics",
     "cst_data": "likewise.testing.golden.cst_lab:item",
     "cst_episodes": "likewise.testing.golden.cst_lab:episodes",
@@ -62,6 +67,7 @@ KINDS: dict[str, str] = {
     "mm_preprocess": "likewise.testing.golden.mm_lab:preprocess",
     "mm_targets": "likewise.testing.golden.mm_lab:targets",
     "mm_metrics": "likewise.testing.golden.mm_lab:metrics",
+    "peer_emat": "likewise.testing.golden.emat:emat",
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from likewise.backbones.registry import ARCHITECTURES
+from likewise.errors import UsageError
 from likewise.methods.registry import method_class
 from likewise.training.recipe import read_recipe
 
@@ -16,6 +17,10 @@ def test_a_shipped_recipe_is_whole_and_its_method_takes_it(path):
     recipe = read_recipe(path)
     method, backbone, settings = method_class(recipe.method.name), ARCHITECTURES["dino-small-8"], recipe.method.settings
     start = method.trainable(backbone, {**settings, "stage": 1}).checkpoint() if settings.get("stage") == 2 else None  # a second stage needs the first
+    if path.parent.name == "panet":  # all that it trains is the network that the recipe starts from, which is not there
+        with pytest.raises(UsageError, match="network of its own, and none is given to begin from"):
+            method.trainable(backbone, settings, seed=recipe.seed)
+        return
     trainable = method.trainable(backbone, settings, seed=recipe.seed, start=start)
     assert next(trainable.parameters()).requires_grad
     assert trainable.method() is not None or recipe.validation is None

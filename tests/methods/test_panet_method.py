@@ -19,6 +19,7 @@ from likewise.methods.panet import Panet
 from likewise.methods.panet.checkpoint import network_of
 from likewise.methods.panet.method import network_maps
 from likewise.testing.conformance import picture
+from likewise.weights import Card, write_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:no example shows")
 
@@ -201,11 +202,19 @@ class TestCheckpoints:
             Panet.converted(tensors)
 
     def test_a_checkpoint_and_the_setting_for_it_go_together(self, folder):
-        with pytest.raises(UsageError, match="network=own"):
+        with pytest.raises(UsageError, match="reads the program's backbone unless") as raised:  # of a file without a card
             likewise.learn(support(example(0)), checkpoint=folder / "vgg.safetensors", **TINY)
+        assert "network=own" in raised.value.remedy
         with pytest.raises(WeightsError, match="needs trained weights"):
             likewise.learn(support(example(0)), **OWN)
         with pytest.raises(UsageError, match="no untrained network"):
             likewise.learn(support(example(0)), checkpoint="random", **OWN)
         with pytest.raises(UsageError, match="setting 'network'"):
             likewise.learn(support(example(0)), **(TINY | {"network": "token"}))
+
+    def test_the_card_of_a_converted_file_says_the_setting(self, folder, tmp_path):
+        write_checkpoint(Panet.converted(small_vgg()), tmp_path / "carded.safetensors", Card("panet", {"network": "own", "side": VGG_SIDE}))
+        asked = {"method": "panet", "backbone": "random:vit-tiny-14", "device": "cpu"}
+        carded = likewise.learn(support(example(0)), checkpoint=tmp_path / "carded.safetensors", **asked)
+        told = likewise.learn(support(example(0)), checkpoint=folder / "vgg.safetensors", side=VGG_SIDE, **OWN)
+        assert all(torch.equal(tensor, told.memory.tensors[name]) for name, tensor in carded.memory.tensors.items())

@@ -103,7 +103,8 @@ class Method(ABC):
 
     name: its name in the registry; takes: kinds of labels it learns from by itself (others are turned into these by
     `methods.prompts`); gives: kinds of answers; exempt: conformance laws that it cannot keep -> why; trained: whether
-    it needs a checkpoint besides the backbone, which it then keeps in the memory; keeps_checkpoint: False where it is too
+    it needs a checkpoint besides the backbone, which it then keeps in the memory; optional_checkpoint: whether one that does not may be given one, whose
+    card says how it is used; keeps_checkpoint: False where it is too
     large for that, so that a task names it by its hash and finds it again.
     """
 
@@ -112,6 +113,7 @@ class Method(ABC):
     gives: ClassVar[frozenset[OutputKind]]
     exempt: ClassVar[Mapping[str, str]] = {}
     trained: ClassVar[bool] = False
+    optional_checkpoint: ClassVar[bool] = False
     keeps_checkpoint: ClassVar[bool] = True
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
 

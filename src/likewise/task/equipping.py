@@ -44,7 +44,7 @@ def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: st
     method without checkpoints, WeightsError where one is needed and not there, of another method, or for another backbone.
     """
     method = make_method(name, preset, settings)
-    if not method.trained:
+    if not method.trained and (checkpoint is None or not method.optional_checkpoint):
         return Equipped(method if checkpoint is None else method.equipped({}), {}, backbone)  # which says that there is nothing to load
     if str(checkpoint) == "random":
         return Equipped(method.equipped(None), {"checkpoint": {"name": "random", "sha256": ""}}, backbone)

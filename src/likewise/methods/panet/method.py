@@ -63,6 +63,7 @@ class Panet(Method):
     name = "panet"
     takes = frozenset({LabelKind.MASK})
     gives = frozenset({OutputKind.MASKS, OutputKind.PRESENCE})
+    optional_checkpoint = True
     keeps_checkpoint = False
     Settings = PanetSettings
     settings: PanetSettings
@@ -71,7 +72,7 @@ class Panet(Method):
         super().__init__(settings)
         if self.settings.network not in NETWORKS:
             raise UsageError(f"setting 'network' is {self.settings.network!r}", where=self.name, remedy=close_match(self.settings.network, NETWORKS))
-        vars(self)["trained"] = self._own  # the class as such needs no checkpoint, this one does if it is to bring a network
+        vars(self)["trained"] = self._own  # the class as such needs no checkpoint; with network=own, which the card of one says, it does
         self._checkpoint = checkpoint
 
     def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:

@@ -50,19 +50,24 @@ class TestNeeds:
     def test_what_a_row_needs_is_a_recipe_that_is_here_with_settings_that_exist(self):
         from likewise.training.recipe import read_recipe
 
-        asked = {(need_of(row).recipe, need_of(row).overrides) for row in every_row() if not need_of(row).obstacle}
-        assert len(asked) > 15
-        for name, overrides in asked:
-            recipe = read_recipe(RECIPES / "cst" / f"{name}.toml", [text for text in overrides if "ENHANCER" not in text])
-            assert recipe.method.name == "cst"
+        asked = {(found.method, found.recipe, found.overrides) for row in every_row() if not (found := need_of(row)).obstacle}
+        assert len(asked) > 20
+        assert {method for method, *_ in asked} == {"cst", "hsnet", "asnet", "pfenet"}
+        for method, name, overrides in asked:
+            recipe = read_recipe(RECIPES / method / f"{name}.toml", [text for text in overrides if "ENHANCER" not in text])
+            assert recipe.method.name == method
 
     def test_the_words_of_a_recipe_say_what_its_switches_ask(self):
         for row in every_row():
             asked = need_of(row)
             if asked.obstacle:
                 continue
-            told = tomllib.loads((RECIPES / "cst" / f"{asked.recipe}.toml").read_text())
+            told = tomllib.loads((RECIPES / asked.method / f"{asked.recipe}.toml").read_text())
             words = dict(text.split("=") for text in asked.overrides)
+            if asked.method != "cst":
+                trained = {"supervision": words.get("method.supervision", told["method"].get("supervision", "masks")), "masks": 100.0}
+                assert asked.met_by({**trained, "own_network": "start" in told["method"]}), (row.table, row.title, asked)
+                continue
             found = {
                 "supervision": words.get("method.supervision", told["method"].get("supervision", "auto")),
                 "masks": float(words.get("source.0.masks", told["source"][0].get("masks", 100))),
@@ -92,7 +97,9 @@ class TestNeeds:
         assert need(table, words, "pixel" if table in ("7",) else None).overrides == overrides
 
     def test_what_is_not_here_says_why(self):
-        assert need("4", "PANet").told == "not in this program"
+        assert "statistics of batches" in need("4", "PANet").told
+        assert need("8", "RPMM").told == "not in this program"
+        assert "segmentation alone" in need("8", "HSNet").told
         assert "ResNet" in need("a.4", "(a)").told
         assert "ResNet" in need("6", "CNN").told
 
@@ -103,6 +110,14 @@ class TestTrainedWith:
         assert (found["coupled"], found["masks"], found["enhancer"], found["class_weight"]) == (True, 5.0, False, 0.1)
         assert need("7", ", coupled heads", "pixel").met_by({**found, "masks": 100.0})
         assert not need("7", ", coupled heads", "pixel").met_by(found)
+
+    def test_a_peer_of_cst_is_known_by_its_supervision_and_its_network(self, tmp_path):
+        told = {"method": {"name": "hsnet", "supervision": "classes", "start": "resnet.safetensors"}, "backbone": {"name": "random:vit-tiny-14"}}
+        (tmp_path / "recipe.json").write_text(json.dumps({**told, "source": [{"masks": 100.0}]}))
+        found = trained_with(tmp_path / "best.safetensors")
+        assert need("1", "HSNet").met_by(found)
+        assert not need("4", "HSNet").met_by(found)
+        assert not need("a.5", "HSNet", "image").met_by(found)
 
     def test_nothing_is_known_of_other_checkpoints(self, tmp_path):
         assert trained_with("random") is None

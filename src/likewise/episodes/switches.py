@@ -47,6 +47,8 @@ USUAL: Mapping[str, Any] = {
     "class_supervised": False,  # the backbone
 }
 _METHOD = "cst"
+_IMAGE = ("method.supervision=classes", "optimiser.rate=1e-4", "validation.support=tag", "validation.metric=exact_ratio")  # over a recipe with masks
+_PEERS: Mapping[str, str] = {"HSNet": "hsnet", "ASNet": "asnet", "PFENet": "pfenet", "PANet": "panet"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def need_of(row: Published) -> Need:
     if row.table == "a.7":
         many = row.method.startswith("multi")
         return _cst(row, {"many_heads": many}, () if many else ("method.many_heads=false",))
+    if row.method in _PEERS:
+        return _peer(row, _PEERS[row.method])
     if not row.method.startswith("CST"):
         return Need(obstacle="not in this program")
     if row.variant.get("backbone") == "ResNet-50":
@@ -105,6 +109,8 @@ def need_of(row: Published) -> Need:
 def trained_with(checkpoint: str | Path | None) -> dict[str, Any] | None:
     """The switches that a checkpoint was trained with, by the names of `USUAL`, and "pseudo"; None where nothing says so.
 
+    Of a peer of CST "supervision", "masks", and "own_network": whether it has one beside its learner.
+
     Raises InputError for a `recipe.json` beside it that is none.
     """
     if checkpoint is None or str(checkpoint) == "random":
@@ -116,6 +122,9 @@ def trained_with(checkpoint: str | Path | None) -> dict[str, Any] | None:
     try:
         told = json.loads(recipe.read_text("utf-8"))
         method, shares = told["method"], {float(source["masks"]) for source in told["source"]}
+        if method["name"] in _PEERS.values():
+            network = method.get("start") is not None  # they begin from nothing but a network
+            return {"supervision": method.get("supervision", "masks"), "masks": min(shares), "own_network": network}
         backbone = str(told["backbone"]["name"])
         found = {name: method.get(name, usual) for name, usual in {**USUAL, "pseudo": "attention"}.items()}
         return {**found, "masks": min(shares), "enhancer": method.get("start") is not None, "class_supervised": backbone.startswith("vit-")}
@@ -146,6 +155,22 @@ def _cst(row: Published, switches: Mapping[str, Any], overrides: tuple[str, ...]
     base = dict(USUAL) | ({"supervision": "pseudo"} if level == "image" else {})
     benchmark = row.benchmark.partition("-")[0]
     return Need(_METHOD, f"{benchmark}-{level}", overrides, {**base, **switches})
+
+
+def _peer(row: Published, method: str) -> Need:
+    """Of the methods beside CST: what their recipes train, in the frame of few-shot classification and segmentation."""
+    if method == "panet":
+        return Need(obstacle="its ResNet is trained with the statistics of batches, which `likewise train` does not do; one trained elsewhere is converted")
+    if row.frame == "fss":
+        return Need(obstacle="no recipe trains it for segmentation alone; a released checkpoint is converted by `likewise weights convert`")
+    benchmark, pixel, tokens = row.benchmark.partition("-")[0], row.supervision == "pixel", row.variant.get("backbone") == "DINO ViT-S/8"
+    if tokens:
+        return Need(method, f"{benchmark}-tokens", () if pixel else _IMAGE, _peer_switches(pixel, own_network=False))
+    return Need(method, f"{benchmark}-{'pixel' if pixel else 'image'}", (), _peer_switches(pixel, own_network=True))
+
+
+def _peer_switches(pixel: bool, *, own_network: bool) -> dict[str, Any]:
+    return {"supervision": "masks" if pixel else "classes", "masks": 100.0, "own_network": own_network}
 
 
 def _mixed(row: Published) -> Need:

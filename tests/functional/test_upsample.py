@@ -13,7 +13,7 @@ def torch_enlarged(logits, size):
     return torch.nn.functional.interpolate(torch.from_numpy(logits)[None], size=size, mode="bilinear", align_corners=False)[0].numpy()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(1, 7), st.integers(1, 5), st.integers(1, 60), st.integers(1, 70), st.integers(0, 9999))
 def test_labels_equal_the_argmax_of_everything_enlarged(classes, h, w, height, width, seed):
     logits = np.random.default_rng(seed).normal(size=(classes, h, w)).astype(np.float32)

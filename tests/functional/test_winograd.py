@@ -14,7 +14,7 @@ def drawn(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SIZES, st.integers(0, 1000))
 def test_it_equals_a_plain_convolution_of_any_size(sizes, seed):
     batch, channels, out, height, width = sizes

@@ -30,7 +30,7 @@ KINDS = [pytest.param(zipped, "a.whl", id="wheel"), pytest.param(tarred, "a.tar.
 
 
 @pytest.mark.parametrize(("make", "name"), KINDS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(members=st.dictionaries(st.from_regex(r"[a-z]{1,8}/[a-z]{1,8}", fullmatch=True), st.binary(max_size=300), min_size=1, max_size=4))
 def test_members_are_read_as_they_were_packed(tmp_path, make, name, members):
     assert read_members(make(tmp_path / name, members), list(members)) == members

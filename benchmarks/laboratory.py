@@ -63,17 +63,19 @@ class Asked:
     way: int = 1
     shot: int = 1
     episodes: int = 100
+    out: Path = OUT
+    more: tuple[str, ...] = ("--set", f"cst.side={SIDE}")
 
     @property
     def command(self) -> list[str]:
         """What a user would type, from the root of the repository."""
         words = ["evaluate", ",".join(self.contenders), f"../shared/data/{self.place.data}", *self.place.options]
         words += ["--way", str(self.way), "--shot", str(self.shot), "--support", self.support, "--episodes", str(self.episodes)]
-        return [*words, "--preset", "fast", "--set", f"cst.side={SIDE}", "--out", str((OUT / self.place.name).relative_to(ROOT))]
+        return [*words, "--preset", "fast", *self.more, "--out", str((self.out / self.place.name).relative_to(ROOT))]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """What was measured so far, in the order of the contenders' folders."""
-        for path in sorted((OUT / self.place.name).glob(f"*/test-fscs-{self.way}way-{self.shot}shot-{self.support}/record.json")):
+        for path in sorted((self.out / self.place.name).glob(f"*/test-fscs-{self.way}way-{self.shot}shot-{self.support}/record.json")):
             found = read_json(path)
             if found and found["episodes"]["episodes"] == self.episodes:
                 yield found
@@ -91,16 +93,16 @@ def _asked(place: Place, contenders: Sequence[str], support: str, without: Seque
     return Asked(place, tuple(one for one in contenders if one not in without), support, **numbers)
 
 
-def page(found: Sequence[Asked]) -> str:
-    """The page: for each place and support a table of all contenders."""
-    lines = [HEAD]
+def tables(found: Sequence[Asked]) -> list[str]:
+    """For each place and support a table of all contenders, as lines."""
+    lines = []
     for cell in found:
         records = sorted(cell.records(), key=lambda record: -record["average"]["miou"])
         if not records:
             continue
         lines += [f"### {cell.place.what}: {cell.way}-way {cell.shot}-shot, {cell.support}, {cell.episodes} episodes", ""]
         lines += ["| | exact ratio | mIoU | FB-IoU | mIoU less `prototype` |", "|---|---|---|---|---|", *map(_row, records), ""]
-    return "\n".join(lines)
+    return lines
 
 
 def _row(record: dict[str, Any]) -> str:
@@ -150,7 +152,7 @@ def main() -> None:
         if not arguments.only or cell.place.name in arguments.only:
             print("likewise", *cell.command, flush=True)
             subprocess.run([sys.executable, "-m", "likewise", *cell.command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    PAGE.write_text(page(found))
+    PAGE.write_text("\n".join([HEAD, *tables(found)]))
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ CONTENDERS = (
     Contender(Variant("nearest", "default"), OURS),
     Contender(Variant("attention", "default"), OURS),
     Contender(Variant("prototype", "default"), OURS),
+    Contender(Variant("panet", "default"), "official code, golden files; on these tokens ours"),
     Contender(Variant("proposals", "default"), OURS),
     Contender(Variant("cst", "default"), "official code, golden files", SHIPPED),
     Contender(Variant("vtm", "default"), "official code, golden files", SHIPPED),

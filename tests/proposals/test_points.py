@@ -12,6 +12,7 @@ from likewise.backbones.features import ImageFeatures
 from likewise.data import Example, Support
 from likewise.errors import WeightsError
 from likewise.proposals.points import Points
+from sam_small import small_sam
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
 
@@ -19,16 +20,11 @@ PICTURE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A SAM of 64 pixels, whose masks are far from flat."""
-    vision = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 64, "patch_size": 16, "output_channels": 32}
-    vision |= {"mlp_dim": 64, "window_size": 2, "global_attn_indexes": [1], "num_pos_feats": 16}
-    prompt = {"hidden_size": 32, "image_size": 64, "patch_size": 16, "image_embedding_size": 4, "mask_input_channels": 8}
-    decoder = {"hidden_size": 32, "num_attention_heads": 2, "mlp_dim": 64, "iou_head_hidden_dim": 32}
-    torch.manual_seed(0)
-    network = transformers.SamModel(transformers.SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))
+    network, generator = small_sam(), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.startswith(("mask_decoder", "prompt_encoder")) and "norm" not in name:
-                parameter.normal_(std=0.2)
+                parameter.normal_(std=0.2, generator=generator)
     place = tmp_path_factory.mktemp("sam")
     network.save_pretrained(place)
     return place

@@ -8,6 +8,7 @@ import transformers
 from likewise.data import Example, Support
 from likewise.errors import WeightsError
 from likewise.task.segment_anything import ALONG, SegmentAnything, joined_scores, prompts
+from sam_small import small_sam
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
 
@@ -19,15 +20,10 @@ def labels_of(**given):
 @pytest.fixture(scope="module")
 def sam(tmp_path_factory):
     """A SAM of 64 pixels."""
-    vision = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 64, "patch_size": 16, "output_channels": 32}
-    vision |= {"mlp_dim": 64, "window_size": 2, "global_attn_indexes": [1], "num_pos_feats": 16}
-    prompt = {"hidden_size": 32, "image_size": 64, "patch_size": 16, "image_embedding_size": 4, "mask_input_channels": 8}
-    decoder = {"hidden_size": 32, "num_attention_heads": 2, "mlp_dim": 64, "iou_head_hidden_dim": 32}
-    torch.manual_seed(0)
-    network = transformers.SamModel(transformers.SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))
+    network = small_sam()
     folder = tmp_path_factory.mktemp("sam")
     network.save_pretrained(folder)
-    return folder, network.eval()
+    return folder, network
 
 
 def test_prompts_are_each_box_and_all_points_of_a_class_together():

@@ -21,13 +21,15 @@ class ResNetConfig:
     """The shape of a network.
 
     blocks: of each of the four stages; base: width of the first stage, doubled by each; stem: channels of three 3x3
-    convolutions, or of the one 7x7 convolution; output_stride: 32, or 16 or 8 where the last stages are dilated instead of strided.
+    convolutions, or of the one 7x7 convolution; output_stride: 32, or 16 or 8 where the last stages are dilated instead of strided; dilate_first: whether
+    the first block of such a stage is dilated like those behind it (PFENet) or like those before (torchvision, MM-Former).
     """
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     base: int = 64
     stem: tuple[int, ...] = (64,)
     output_stride: int = 32
+    dilate_first: bool = False
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -74,6 +76,7 @@ class ResNet(nn.Module):
             reached *= stride
             if stage > 0 and not strided:
                 dilation *= 2
+                first = dilation if config.dilate_first else first
             width = config.base * 2**stage
             blocks = [Bottleneck(before, width, stride, first, shortcut=True)]
             before = EXPANSION * width

@@ -29,16 +29,17 @@ def plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def resnet_of(tensors: Mapping[str, Tensor], *, output_stride: int = 32, where: str = "checkpoint") -> ResNet:
+def resnet_of(tensors: Mapping[str, Tensor], *, output_stride: int = 32, dilate_first: bool = False, where: str = "checkpoint") -> ResNet:
     """The network of torchvision's tensors or of ours, its depth and widths taken from them, in evaluation mode and frozen.
 
-    output_stride: see `ResNetConfig`; no tensor tells. Raises WeightsError for tensors that are missing, unexpected or misshapen.
+    output_stride, dilate_first: see `ResNetConfig`; no tensor tells. Raises WeightsError for tensors that are missing, unexpected or misshapen.
     """
     own = plain_names(tensors)
     try:
         blocks = tuple(1 + max(int(name.split(".")[1]) for name in own if name.startswith(f"layer{stage}.")) for stage in range(1, 5))
         stem = tuple(own[name].shape[0] for name in sorted(own) if re.fullmatch(r"layer0\.\d\.weight", name) and own[name].ndim == 4)
-        config = ResNetConfig(blocks=blocks, base=own["layer1.0.conv1.weight"].shape[0], stem=stem, output_stride=output_stride)
+        base = own["layer1.0.conv1.weight"].shape[0]
+        config = ResNetConfig(blocks=blocks, base=base, stem=stem, output_stride=output_stride, dilate_first=dilate_first)
         with torch.device("meta"):
             network = ResNet(config)
     except (KeyError, ValueError, IndexError) as error:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from likewise.backbones.resnet import Bottleneck, ResNet
+from likewise.backbones.resnet import ResNet
 from likewise.backbones.resnet_weights import resnet_of
 from likewise.errors import WeightsError
 from likewise.methods.pfenet.model import PfenetLearner, learner_like
@@ -50,26 +50,11 @@ def network_of(tensors: Mapping[str, Tensor]) -> ResNet | None:
     own = part(tensors, BACKBONE)
     if not own:
         return None
-    network = resnet_of(own, output_stride=8)
+    network = resnet_of(own, output_stride=8, dilate_first=True)
     channels = sum(network.config.channels[1:3])
     if LEARNER + "down_query.0.weight" in tensors and (wanted := tensors[LEARNER + "down_query.0.weight"].shape[1]) != channels:
         raise WeightsError(f"its learner reads {wanted} channels, its network gives {channels}", where="checkpoint", remedy="Take both from one training")
-    return dilated(network)
-
-
-def dilated(network: ResNet) -> ResNet:
-    """The same network with the first blocks of its last two stages dilated like those behind them, which `ResNet` leaves as before."""
-    for stage in network.stages()[2:]:
-        first, last = stage[0], stage[-1]
-        assert isinstance(first, Bottleneck)
-        assert isinstance(last, Bottleneck)
-        if len(stage) > 1:
-            _dilate(first.conv2, last.conv2.dilation)
     return network
-
-
-def _dilate(convolution: nn.Conv2d, dilation: tuple[int, ...]) -> None:
-    convolution.dilation = convolution.padding = (dilation[0], dilation[1])
 
 
 def _place(name: str) -> str:

@@ -120,7 +120,8 @@ class ResNet(nn.Module):
 
     def stages(self) -> Sequence[nn.Sequential]:
         """The four stages."""
-        return [self.get_submodule(f"layer{stage + 1}") for stage in range(len(self.config.blocks))]  # type: ignore[misc]
+        found = [self.get_submodule(f"layer{stage + 1}") for stage in range(len(self.config.blocks))]
+        return [stage for stage in found if isinstance(stage, nn.Sequential)]
 
 
 def _stem(channels: Sequence[int]) -> nn.Sequential:

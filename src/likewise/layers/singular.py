@@ -58,20 +58,27 @@ def merged(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+class _Kernel(nn.Module):
+    """A kernel by the name `weight`."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+
 class FactorisedConv2d(nn.Module):
     """A convolution without bias kept as its factors, which are what is trained; names of tensors are the published ones."""
 
     def __init__(self, conv: nn.Conv2d, factors: Factors | None = None) -> None:
         super().__init__()
         filters, strengths, mixture = factors_of(conv.weight.detach()) if factors is None else factors
-        self.conv_V, self.conv_U = nn.Module(), nn.Module()
-        self.conv_V.weight, self.vector_S, self.conv_U.weight = nn.Parameter(filters), nn.Parameter(strengths), nn.Parameter(mixture)
+        self.conv_V, self.vector_S, self.conv_U = _Kernel(filters), nn.Parameter(strengths), _Kernel(mixture)
         self.stride, self.padding, self.dilation = conv.stride, conv.padding, conv.dilation
 
     def forward(self, x: Tensor) -> Tensor:
         """What the convolution of the merged kernel gives, in three steps."""
-        inner = conv2d(x, self.conv_V.weight, None, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
-        return conv2d(inner * self.vector_S, self.conv_U.weight)  # type: ignore[arg-type]
+        inner = conv2d(x, self.conv_V.weight, None, self.stride, self.padding, self.dilation)
+        return conv2d(inner * self.vector_S, self.conv_U.weight)
 
 
 def factorise(network: nn.Module, factors: Mapping[str, Tensor] | None = None) -> None:

@@ -102,7 +102,8 @@ class Matching(nn.Module):
         """
         maps, means = [], []
         for level, (asked, shown) in enumerate(zip(query, support, strict=True)):
-            block: CrossAlignment = self.get_submodule(f"crossat_{level}")  # type: ignore[assignment]
+            block = self.get_submodule(f"crossat_{level}")
+            assert isinstance(block, CrossAlignment)
             whole = keeps_size((asked.map.shape[2], asked.map.shape[3]))
             maps.append(_attended(block, asked, shown, whole=whole) if cross else asked.map)
             means.append(_support_mean(block if cross else None, asked, shown, whole=whole))

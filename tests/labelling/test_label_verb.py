@@ -128,7 +128,6 @@ def test_images_that_are_not_there_are_bad_input(label, tmp_path):
 
 
 def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(label, tmp_path, monkeypatch):
-    import os
     import signal
 
     from likewise.task import Task
@@ -138,7 +137,7 @@ def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(label, tmp_path, monkeypa
     def pressed(self, batch, times=None):
         if not presses:  # once: a second one might come when the verb has ended, and end the test run
             presses.append(True)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return whole(self, batch, times)
 
     monkeypatch.setattr(Task, "predict_prepared", pressed)

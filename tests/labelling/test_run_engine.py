@@ -251,7 +251,7 @@ def test_ctrl_c_finishes_the_batch_says_how_to_go_on_and_loses_nothing(task, ima
     def pressed_during_the_third(batch, times=None):
         calls.append(len(batch))
         if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return whole(batch, times)
 
     monkeypatch.setattr(task, "predict_prepared", pressed_during_the_third)

@@ -70,6 +70,5 @@ def _images(key: str, recipe: Mapping[str, Any], seed: int) -> NDArray[np.float3
     from likewise.backbones.resnet import IMAGENET_MEAN, IMAGENET_STD
 
     pixels = np.stack([seeded.image(f"{key}.{index}", recipe["height"], recipe["width"], seed) for index in range(recipe["count"])])
-    unit = pixels.astype(np.float32) / np.float32(255)
-    normal = (unit - np.asarray(IMAGENET_MEAN, np.float32)) / np.asarray(IMAGENET_STD, np.float32)
+    normal = (pixels.astype(np.float32) - np.asarray(IMAGENET_MEAN, np.float32)) / np.asarray(IMAGENET_STD, np.float32)
     return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))

@@ -67,6 +67,15 @@ KINDS: dict[str, str] = {
     "mm_preprocess": "likewise.testing.golden.mm_lab:preprocess",
     "mm_targets": "likewise.testing.golden.mm_lab:targets",
     "mm_metrics": "likewise.testing.golden.mm_lab:metrics",
+    "fs_encoder": "likewise.testing.golden.fs_encoders:encoder",
+    "fs_cosine_head": "likewise.testing.golden.fs_adapting:cosine_head",
+    "fs_finetune": "likewise.testing.golden.fs_adapting:tuning",
+    "fs_db_index": "likewise.testing.golden.fs_adapting:davies_bouldin_index",
+    "fs_maml": "likewise.testing.golden.fs_adapting:maml",
+    "fs_analogy": "likewise.testing.golden.fs_hallucination:analogies",
+    "fs_shrink": "likewise.testing.golden.fs_hallucination:shrinking",
+    "fs_kmeans": "likewise.testing.golden.fs_hallucination:k_means_centres",
+    "fs_hallucinator": "likewise.testing.golden.fs_hallucination:hallucinator",
     "peer_emat": "likewise.testing.golden.emat:emat",
 }
 

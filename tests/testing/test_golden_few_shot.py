@@ -8,7 +8,7 @@ from likewise.testing import golden
 from likewise.testing.golden.case import Folders
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "golden"
-KINDS = ("encoder",)
+KINDS = ("encoder", "proto", "matching")
 FILES = [path for kind in KINDS for path in sorted(SHARED.glob(f"fs_{kind}_*"))]
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likewise.testing.golden.case import Case
-from likewise.testing.golden.fs_inputs import strided, tensor_of, weights_of
+from likewise.testing.golden.fs_inputs import limit_of, strided, tensor_of, weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from likewise.methods.classifiers.maml_model import MamlNetwork
 
 WATCHED = (1, 2, 5)  # steps whose parameters a file of tuning holds, beside the last
 
@@ -61,10 +63,54 @@ def tuning(case: Case) -> Mapping[str, Any]:
     )
     orders = torch.from_numpy(case.stored["permutations"].astype(np.int64))
     labels = torch.arange(way).repeat_interleave(shot)
-    found, last = {}, start
+    found: dict[str, Tensor] = {}
+    last: Mapping[str, Tensor] = start
     for step, last in enumerate(tuning_steps(scores, start, z[:, :shot].flatten(0, 1), labels, orders, settings), 1):
         found |= {f"step{step}.{name}": value.clone() for name, value in last.items() if step in WATCHED or step == config["steps"]}
     return found | {"scores": scores(last, z[:, shot:].flatten(0, 1))}
+
+
+def maml(case: Case) -> Mapping[str, Any]:
+    """The adapted parameters of the first task, the query scores of all, and the meta-gradient."""
+    import torch
+
+    from likewise.methods.classifiers.common import class_major
+    from likewise.methods.classifiers.maml_model import InnerLoop, adapted, meta_gradient
+
+    config = case.config
+    network, parameters = _maml_network(case)
+    inner = InnerLoop(steps=config["steps"], rate=config["lr"], first_order=config["first_order"])
+    tasks = [tensor_of(case, f"x{task}") for task in range(config["tasks"])]
+    found = meta_gradient(network, parameters, tasks, config["shot"], inner)
+    support = tasks[0][:, : config["shot"]]
+    fast = adapted(network, parameters, support.flatten(0, 1), class_major(*support.shape[:2]), inner)
+    outputs: dict[str, Any] = {"meta_loss": found.loss, "meta_grad_norm": torch.cat([value.flatten() for value in found.gradient.values()]).norm()}
+    for task, scores in enumerate(found.scores):
+        labels = class_major(config["way"], config["query"])
+        outputs |= {f"task{task}.scores": scores, f"task{task}.loss": torch.nn.functional.cross_entropy(scores, labels)}
+    limit = limit_of(case)
+    outputs |= {f"task0.fast.{name}": strided(value, limit) for name, value in fast.items()}
+    outputs |= {f"meta_grad.{name}": strided(value, limit) for name, value in found.gradient.items()}
+    return {name: value for name, value in outputs.items() if name in case.expected}
+
+
+def _maml_network(case: Case) -> tuple[MamlNetwork, dict[str, Tensor]]:
+    """The network of a case, and its seeded parameters."""
+    from likewise.backbones.conv_encoders import ConvConfig, ConvEncoder
+    from likewise.backbones.encoders import encoder_of
+    from likewise.methods.classifiers.maml_model import MamlNetwork
+
+    stated, weights = case.config["encoder"], weights_of(case)
+    if isinstance(stated, str):
+        encoder = encoder_of(stated, weights)
+    else:
+        blocks = len(stated["blocks"])
+        widths = tuple(after for _, after in stated["blocks"])
+        encoder = ConvEncoder(ConvConfig(channels=stated["blocks"][0][0], widths=widths, padding=(1,) * blocks, pooled=blocks))
+    n_way, width = weights["classifier.weight"].shape
+    network = MamlNetwork(encoder, width, n_way)
+    parameters = {name: weights[name] for name, _ in network.named_parameters()}
+    return network, parameters
 
 
 def davies_bouldin_index(case: Case) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,14 @@ def weights_of(case: Case) -> dict[str, Tensor]:
     import torch
 
     return {name: torch.from_numpy(array) for name, array in case.weights().items()}
+
+
+def limit_of(case: Case) -> int:
+    """How many values of a strided output a case keeps at most, by its notes; ValueError where they do not say."""
+    found = re.search(r"at most (\d+) values", case.meta.get("notes", ""))
+    if found is None:
+        raise ValueError("the notes do not say how many values a strided output keeps")
+    return int(found[1])
 
 
 def strided(values: Tensor, limit: int) -> Tensor:

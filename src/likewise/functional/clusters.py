@@ -15,7 +15,7 @@ def class_means(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """
     if features.ndim != 2 or labels.shape != features.shape[:1] or not labels.numel():
         raise ValueError(f"features {tuple(features.shape)} and labels {tuple(labels.shape)} are not (P, D) and (P,) with P >= 1")
-    classes, own = labels.unique(return_inverse=True)
+    classes, own = torch.unique(labels, return_inverse=True)
     counts = torch.bincount(own, minlength=classes.numel()).to(features.dtype)
     sums = features.new_zeros(classes.numel(), features.shape[1]).index_add(0, own, features)
     return sums / counts[:, None], own

@@ -99,7 +99,7 @@ def tuning_steps(scores: Scores, start: Parameters, features: Tensor, labels: Te
         list(head.values()), lr=tuning.rate, momentum=tuning.momentum, dampening=tuning.dampening, weight_decay=tuning.weight_decay
     )
     for order in orders[..., : tuning.epochs, :].unbind(dim=-2):
-        for chosen in order.split(tuning.batch, dim=-1):
+        for chosen in torch.split(order, tuning.batch, dim=-1):
             with torch.enable_grad():
                 given = scores(head, features.detach().take_along_dim(chosen[..., None], dim=-2))
                 loss = cross_entropy(given.flatten(0, -2), labels.take_along_dim(chosen, dim=-1).flatten(), reduction="sum") / chosen.shape[-1]
@@ -112,7 +112,7 @@ def tuning_steps(scores: Scores, start: Parameters, features: Tensor, labels: Te
 
 def tuned(scores: Scores, start: Parameters, features: Tensor, labels: Tensor, orders: Tensor, tuning: Tuning) -> dict[str, Tensor]:
     """A head's parameters after all steps of `tuning_steps`; those at the start where there are none."""
-    last = {name: value.detach().clone() for name, value in start.items()}
-    for last in tuning_steps(scores, start, features, labels, orders, tuning):
-        pass
-    return last
+    found = {name: value.detach().clone() for name, value in start.items()}
+    for state in tuning_steps(scores, start, features, labels, orders, tuning):
+        found = state
+    return found

@@ -106,10 +106,16 @@ def test_dampening_leaves_the_first_step_and_shortens_the_second(support):
         torch.testing.assert_close(steps[1][name], steps[0][name] - 0.1 * (0.9 * first[name] + 0.1 * second[name]))
 
 
-def test_the_last_batch_of_an_epoch_is_shorter_and_counts(support):
+def test_the_last_batch_of_an_epoch_is_shorter_and_counts_by_its_mean(support):
     features, labels = support
-    start = first_linear(WAY, WIDTH, torch.Generator().manual_seed(8))
-    assert len(list(tuning_steps(linear_scores, start, features, labels, orders_of(4), Tuning(epochs=2, batch=5)))) == 2 * 3
+    start, orders = first_linear(WAY, WIDTH, torch.Generator().manual_seed(8)), orders_of(4)
+    tuning = Tuning(epochs=2, batch=5, rate=0.1, momentum=0, dampening=0, weight_decay=0)
+    steps = [{name: value.clone() for name, value in state.items()} for state in tuning_steps(linear_scores, start, features, labels, orders, tuning)]
+    assert len(steps) == 2 * 3
+    left = orders[0, 10:]
+    bias = steps[1]["bias"].clone().requires_grad_()
+    cross_entropy(linear_scores({**steps[1], "bias": bias}, features[left]), labels[left]).backward()
+    torch.testing.assert_close(steps[2]["bias"], steps[1]["bias"] - 0.1 * bias.grad)
 
 
 def test_tuning_leaves_its_start_and_the_random_state_alone(support):

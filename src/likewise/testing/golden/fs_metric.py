@@ -9,9 +9,17 @@ from likewise.testing.golden.case import Case
 from likewise.testing.golden.fs_inputs import strided, tensor_of, weights_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 GRADIENTS = 600  # numbers of a gradient of matching networks
+
+
+def gradients_of(loss: Tensor, network: nn.Module) -> dict[str, Tensor]:
+    """The gradients of a loss by the names of a network's parameters."""
+    import torch
+
+    named = dict(network.named_parameters())
+    return dict(zip(named, torch.autograd.grad(loss, list(named.values()), retain_graph=True), strict=True))
 
 
 def prototypical(case: Case) -> Mapping[str, Any]:
@@ -36,13 +44,16 @@ def _episode(case: Case, network: Any) -> Mapping[str, Any]:
     logits, prototypes = network(tensor_of(case, "x"), config["shot"])
     labels = class_major(config["way"], config["query"])
     loss = cross_entropy(logits, labels)
-    network.zero_grad()
-    loss.backward()
-    gradients = {f"grad.feature.{name}": parameter.grad for name, parameter in network.encoder.named_parameters()}
-    accuracy = (logits.argmax(dim=-1) == labels).float().mean()
-    first, last = network.encoder.trunk[0], network.encoder.trunk[-1]
-    original = {"logits": logits, "acc": accuracy, "prototypes": prototypes, "grad.first_conv": first.C.weight.grad, "grad.last_bn_weight": last.BN.weight.grad}
-    return {name: value.detach().clone() for name, value in (original | gradients | {"scores": logits, "loss": loss}).items()}
+    gradients = gradients_of(loss, network.encoder)
+    last = max(int(name.split(".")[1]) for name in gradients)
+    original = {
+        "logits": logits,
+        "acc": (logits.argmax(dim=-1) == labels).float().mean(),
+        "prototypes": prototypes,
+        "grad.first_conv": gradients["trunk.0.C.weight"],
+        "grad.last_bn_weight": gradients[f"trunk.{last}.BN.weight"],
+    }
+    return original | {f"grad.feature.{name}": gradient for name, gradient in gradients.items()} | {"scores": logits, "loss": loss}
 
 
 def zero_shot(case: Case) -> Mapping[str, Any]:
@@ -78,8 +89,7 @@ def matching(case: Case) -> Mapping[str, Any]:
 
     known, asked = network.supports(supports), network.queries(queries, network.supports(supports), config["steps"])
     loss = nll_loss(answer(asked, known), class_major(config["way"], config["query"]))
-    loss.backward()
-    gradients = {f"grad.{name}": strided(parameter.grad, GRADIENTS) for name, parameter in network.named_parameters() if parameter.grad is not None}
+    gradients = {f"grad.{name}": strided(gradient, GRADIENTS) for name, gradient in gradients_of(loss, network).items()}
     return {
         "G": known,
         "F": asked,

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from likewise.methods.classifiers import analogies_model
 from likewise.methods.classifiers.analogies_model import AnalogyRegressor, analogy_loss, generated_examples, mined_analogies
@@ -70,6 +71,31 @@ def test_the_regressor_learns_the_analogies_of_clusters(centres):
     assert losses[-1][2] < 0.2 * losses[0][2]
     assert losses[-1][1] < losses[0][1]
     assert losses[-1][0] == pytest.approx(losses[-1][1] + 10 * losses[-1][2], rel=1e-5)
+
+
+def test_the_regressor_reads_seed_c_and_d_in_this_order(centres):
+    regressor = AnalogyRegressor(WIDTH, WIDTH)
+    with torch.no_grad():
+        for layer in (regressor.fc1, regressor.fc2, regressor.fc3):
+            torch.nn.init.eye_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+        regressor.fc1.weight.copy_(torch.cat([100 * torch.eye(WIDTH), 10 * torch.eye(WIDTH), torch.eye(WIDTH)], dim=1))
+        seed, c, d = centres.abs()[:3]
+        torch.testing.assert_close(regressor(seed, c, d), 100 * seed + 10 * c + d)
+
+
+def test_the_loss_asks_for_b_and_for_the_class_of_b(centres):
+    class ThirdOne(AnalogyRegressor):
+        def forward(self, seed, c, d):
+            return d
+
+    rows = torch.tensor([[0, 2, 7, 8], [4, 3, 10, 9]])  # classes of b: 0 and 1, of d: 2 and 3
+    classifier = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(1))
+    b, d = centres.flatten(0, 1)[[2, 3]], centres.flatten(0, 1)[[8, 9]]
+    found = analogy_loss(ThirdOne(WIDTH, 2), classifier, centres, rows, weight=3)
+    torch.testing.assert_close(found.classes, cross_entropy(d @ classifier.T, torch.tensor([0, 1])))
+    torch.testing.assert_close(found.squares, (d - b).square().mean())
+    torch.testing.assert_close(found.total, found.classes + 3 * found.squares)
 
 
 def test_classes_are_filled_up_with_examples_that_start_at_their_own(centres):

@@ -125,8 +125,6 @@ def settled(network: nn.Module, parameters: Parameters, images: Tensor) -> nn.Mo
         found.eval()(images)
     for hook in hooks:
         hook.remove()
-    for norm in norms:
-        norm.track_running_stats = True
     return found
 
 

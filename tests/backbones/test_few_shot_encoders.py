@@ -9,6 +9,7 @@ import torch
 from likewise.backbones.conv_encoders import CONV_ENCODERS, ConvConfig, ConvEncoder, initialise
 from likewise.backbones.encoders import NAMES, encoder_of, encoder_tensors, new_encoder
 from likewise.backbones.residual_encoders import RESIDUAL_ENCODERS, ResidualConfig, ResidualEncoder
+from likewise.backbones.resnet12 import RESNET12_ENCODERS, Resnet12, Resnet12Config
 from likewise.errors import UsageError, WeightsError
 
 SIZES = {
@@ -116,18 +117,47 @@ def test_weights_of_another_encoder_are_refused():
         new_encoder("conv44")
 
 
-@pytest.mark.parametrize("zero_bias", [False, True])
-def test_convolutions_begin_with_the_stated_deviation(zero_bias):
+@pytest.mark.parametrize(
+    ("start", "convolution", "linear", "bias"),
+    [
+        ("closer_look", math.sqrt(2 / (25 * 50)), 1 / math.sqrt(3 * 40), None),
+        ("relation", math.sqrt(2 / (25 * 50)), 0.01, 1.0),
+        ("maml", math.sqrt(2 / (25 * 6 + 25 * 50)), math.sqrt(2 / 70), 0.0),
+        ("torch", 1 / math.sqrt(3 * 25 * 6), 1 / math.sqrt(3 * 40), None),
+    ],
+)
+def test_first_weights_have_the_stated_deviations(start, convolution, linear, bias):
     torch.manual_seed(2)
     network = torch.nn.Sequential(torch.nn.Conv2d(6, 50, 5), torch.nn.BatchNorm2d(50), torch.nn.Linear(40, 30))
-    initialise(network, zero_bias=zero_bias)
-    assert network[0].weight.std().item() == pytest.approx(math.sqrt(2 / (25 * 50)), rel=0.05)
-    assert bool((network[0].bias == 0).all()) is zero_bias
-    assert bool((network[2].bias == 1).all()) is zero_bias
-    assert (network[2].weight.std().item() == pytest.approx(0.01, rel=0.1)) is zero_bias
+    initialise(network, start)
+    assert network[0].weight.std().item() == pytest.approx(convolution, rel=0.05)
+    assert network[2].weight.std().item() == pytest.approx(linear, rel=0.1)
+    assert network[0].bias.abs().max() == 0 if bias is not None else network[0].bias.std() > 0
+    assert network[2].bias.unique().tolist() == [bias] if bias is not None else network[2].bias.std() > 0
+
+
+def test_a_seed_gives_the_same_encoder_and_leaves_the_generator_alone():
+    before = torch.get_rng_state()
+    first, second, other = (new_encoder("conv4s", seed=seed).trunk[1].C.weight for seed in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_resnet_12_halves_a_picture_four_times_and_its_row_is_the_mean_of_its_map():
+    slim = Resnet12Config(widths=(3, 4, 5, 6), channels=2)
+    network = Resnet12(slim).eval()
+    maps = Resnet12(dataclasses.replace(slim, flatten=False)).eval()
+    maps.load_state_dict(network.state_dict())
+    images = pictures(2, 84, 2)
+    assert maps(images).shape == (2, 6, 5, 5)
+    torch.testing.assert_close(network(images), maps(images).mean(dim=(2, 3)))
+    assert torch.equal(encoder_of("resnet12", network.state_dict()).eval()(images), network(images))
+    with pytest.raises(WeightsError, match="3 blocks, not 4"):
+        encoder_of("resnet12", {name: value for name, value in network.state_dict().items() if not name.startswith("trunk.3")})
 
 
 def test_every_name_makes_an_encoder():
-    assert len(set(NAMES)) == len(CONV_ENCODERS) + len(RESIDUAL_ENCODERS)
+    assert len(set(NAMES)) == len(CONV_ENCODERS) + len(RESIDUAL_ENCODERS) + len(RESNET12_ENCODERS)
     for name in NAMES:
         assert sum(value.numel() for value in new_encoder(name).parameters()) > 100_000

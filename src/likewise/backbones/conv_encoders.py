@@ -10,11 +10,14 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from likewise.errors import WeightsError
+
+Start = Literal["closer_look", "relation", "maml", "torch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +104,27 @@ def sized(config: ConvConfig, shapes: Sequence[Sequence[int]]) -> ConvConfig:
     return dataclasses.replace(config, channels=int(shapes[0][1]), widths=tuple(int(shape[0]) for shape in shapes))
 
 
-def initialise(network: nn.Module, *, zero_bias: bool = False) -> None:
-    """Start convolutions as Chen et al. 2019 do: normal with deviation sqrt(2 / (k k outputs)), norms 1 and 0; in place.
+def initialise(network: nn.Module, start: Start = "closer_look") -> None:
+    """Give a network the first weights of a code base, in place, by torch's generator.
 
-    zero_bias: also as Sung et al. 2018 do: biases of convolutions 0, weights of linear layers normal(0, 0.01), their biases 1.
+    "closer_look": convolutions normal with deviation sqrt(2 / (k k outputs)), norms 1 and 0, the rest torch's (Chen et al. 2019);
+    "relation": that, biases of convolutions 0, linear layers normal(0, 0.01) with biases 1 (Sung et al. 2018); "maml": Xavier's
+    uniform weights, biases 0 (Finn et al. 2017); "torch": as torch made it (Snell et al. 2017).
     """
-    for part in network.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.normal_(part.weight, 0, math.sqrt(2 / (math.prod(part.kernel_size) * part.out_channels)))
-            if zero_bias and part.bias is not None:
-                nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.BatchNorm2d):
+    for part in network.modules() if start != "torch" else ():
+        if isinstance(part, nn.BatchNorm2d):
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
-        elif zero_bias and isinstance(part, nn.Linear):
-            nn.init.normal_(part.weight, 0, 0.01)
-            nn.init.ones_(part.bias)
+        elif isinstance(part, nn.Conv2d | nn.Linear):
+            _start_layer(part, start)
+
+
+def _start_layer(layer: nn.Conv2d | nn.Linear, start: Start) -> None:
+    if start == "maml":
+        nn.init.xavier_uniform_(layer.weight)
+    elif isinstance(layer, nn.Conv2d):
+        nn.init.normal_(layer.weight, 0, math.sqrt(2 / (math.prod(layer.kernel_size) * layer.out_channels)))
+    elif start == "relation":
+        nn.init.normal_(layer.weight, 0, 0.01)
+    if start != "closer_look" and layer.bias is not None:
+        nn.init.constant_(layer.bias, float(start == "relation" and isinstance(layer, nn.Linear)))

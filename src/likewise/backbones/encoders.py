@@ -7,14 +7,19 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from likewise.backbones.checkpoint import check_layout
-from likewise.backbones.conv_encoders import CONV_ENCODERS, ConvConfig, ConvEncoder, initialise, sized
+from likewise.backbones.conv_encoders import CONV_ENCODERS, ConvConfig, ConvEncoder, Start, initialise, sized
 from likewise.backbones.residual_encoders import RESIDUAL_ENCODERS, ResidualConfig, ResidualEncoder, sized_residual
+from likewise.backbones.resnet12 import RESNET12_ENCODERS, Resnet12, Resnet12Config, sized_resnet12
 from likewise.errors import UsageError, WeightsError, close_match
 
-NAMES: tuple[str, ...] = (*CONV_ENCODERS, *RESIDUAL_ENCODERS)
+Config = ConvConfig | ResidualConfig | Resnet12Config
+Encoder = ConvEncoder | ResidualEncoder | Resnet12
+
+_CONFIGS: dict[str, Config] = {**CONV_ENCODERS, **RESIDUAL_ENCODERS, **RESNET12_ENCODERS}
+NAMES: tuple[str, ...] = tuple(_CONFIGS)
 
 # whole models keep their encoder behind a word; prototypical networks count blocks and layers, relation networks count layers from 1
 _PREFIX = re.compile(r"^(module\.)?(feature\.|feature_encoder\.)?")
@@ -25,26 +30,29 @@ _PARTS = ("C", "BN")
 _CONVOLUTION = re.compile(r"^trunk\.(\d+)\.(?:C\.|C1\.)?weight$")
 
 
-def new_encoder(name: str) -> nn.Module:
-    """An encoder by name with the initial weights of Chen et al. 2019, from torch's generator. UsageError for a name that is none."""
-    network = _network(_config_named(name))
-    initialise(network)
+def new_encoder(name: str, start: Start = "closer_look", *, seed: int | None = None) -> Encoder:
+    """An encoder by name with first weights as in `initialise`. UsageError for a name that is none.
+
+    seed: of the weights, torch's generator is left as it was; None for that generator.
+    """
+    config = _config_named(name)
+    with torch.random.fork_rng(devices=(), enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        network = _network(config)
+        initialise(network, start)
     return network
 
 
-def encoder_of(name: str, tensors: Mapping[str, Tensor], *, momentum: float = 0.1) -> nn.Module:
+def encoder_of(name: str, tensors: Mapping[str, Tensor], *, momentum: float = 0.1) -> Encoder:
     """An encoder with the tensors of a checkpoint, in training mode; widths and the number of blocks follow the tensors.
 
     name: what the tensors do not tell (padding, pools, rows or maps). momentum: of the running statistics; without such tensors there are
-    none. Raises UsageError for a name that is none, WeightsError for tensors that do not fit.
+    none. Both count for convolutional encoders alone. Raises UsageError for a name that is none, WeightsError for tensors that do not fit.
     """
     found = encoder_tensors(tensors)
     statistics = any(tensor.endswith("running_mean") for tensor in found)
-    config, shapes = _config_named(name), _shapes(found, name)
-    if isinstance(config, ConvConfig):
-        network: nn.Module = ConvEncoder(dataclasses.replace(sized(config, shapes), momentum=momentum, statistics=statistics))
-    else:
-        network = ResidualEncoder(sized_residual(config, shapes))
+    network = _network(_sized(_config_named(name), _shapes(found, name), momentum, statistics))
     check_layout(found, network.state_dict(), name)
     network.load_state_dict(found)
     return network
@@ -67,15 +75,24 @@ def encoder_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def _config_named(name: str) -> ConvConfig | ResidualConfig:
-    config = CONV_ENCODERS.get(name) or RESIDUAL_ENCODERS.get(name)
+def _config_named(name: str) -> Config:
+    config = _CONFIGS.get(name)
     if config is None:
         raise UsageError(f"there is no encoder {name!r}", where="encoder", remedy=close_match(name, NAMES))
     return config
 
 
-def _network(config: ConvConfig | ResidualConfig) -> ConvEncoder | ResidualEncoder:
-    return ConvEncoder(config) if isinstance(config, ConvConfig) else ResidualEncoder(config)
+def _network(config: Config) -> Encoder:
+    if isinstance(config, ConvConfig):
+        return ConvEncoder(config)
+    return ResidualEncoder(config) if isinstance(config, ResidualConfig) else Resnet12(config)
+
+
+def _sized(config: Config, shapes: list[tuple[int, ...]], momentum: float, statistics: bool) -> Config:
+    """The config with the widths of these convolutions."""
+    if isinstance(config, ConvConfig):
+        return dataclasses.replace(sized(config, shapes), momentum=momentum, statistics=statistics)
+    return sized_residual(config, shapes) if isinstance(config, ResidualConfig) else sized_resnet12(config, shapes)
 
 
 def _shapes(found: Mapping[str, Tensor], name: str) -> list[tuple[int, ...]]:

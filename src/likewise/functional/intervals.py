@@ -28,8 +28,8 @@ def mean_interval(values: Sequence[float] | NDArray[np.floating], rule: Rule = "
     deviation by E - 1 (Snell et al. 2017); "student", that with the quantile of Student's distribution (Sung et al. 2018). Raises
     ValueError for no values, or fewer than two where the rule divides by E - 1.
 
-    >>> mean_interval([0.0, 1.0]).half == 1.96 * 0.5 / 2**0.5
-    True
+    >>> mean_interval([0.0, 1.0, 0.0, 1.0])
+    Interval(mean=0.5, half=0.49)
     """
     array = np.asarray(values, np.float64)
     free = len(array) - (rule != "population")

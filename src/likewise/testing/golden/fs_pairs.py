@@ -122,7 +122,7 @@ def zero_shot_relation(case: Case) -> Mapping[str, Any]:
     from likewise.methods.classifiers.relation_model import AttributeNetwork, VectorRelation, squared_loss
 
     config, weights = case.config, networks_of(case)
-    classes = AttributeNetwork(config["attributes"], config["hidden"], config["dim"])
+    classes = AttributeNetwork(config["attributes"], len(weights["attribute_network"]["fc1.bias"]), config["dim"])
     pairs = VectorRelation(config["dim"], len(weights["relation_network"]["fc1.bias"]))
     classes.load_state_dict(weights["attribute_network"])
     pairs.load_state_dict(weights["relation_network"])

@@ -10,6 +10,7 @@ from likewise.methods.classifiers.baseline_model import (
     Tuning,
     cosine_factor,
     cosine_scores,
+    drawn_orders,
     first_cosine,
     first_linear,
     linear_scores,
@@ -116,6 +117,12 @@ def test_the_last_batch_of_an_epoch_is_shorter_and_counts_by_its_mean(support):
     bias = steps[1]["bias"].clone().requires_grad_()
     cross_entropy(linear_scores({**steps[1], "bias": bias}, features[left]), labels[left]).backward()
     torch.testing.assert_close(steps[2]["bias"], steps[1]["bias"] - 0.1 * bias.grad)
+
+
+def test_orders_of_a_support_are_the_permutations_of_the_generator():
+    found = drawn_orders(7, 3, np.random.RandomState(4))
+    again = np.random.RandomState(4)
+    assert found.tolist() == [again.permutation(7).tolist() for _ in range(3)]
 
 
 def test_tuning_leaves_its_start_and_the_random_state_alone(support):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -84,6 +85,11 @@ def merged_cosine(parameters: Parameters, factor: float) -> Tensor:
     """One matrix (..., N, D) that gives a cosine head's scores of features divided by their length + 1e-5."""
     weight = parameters["weight_v"]
     return factor * parameters["weight_g"] * weight / weight.norm(dim=-1, keepdim=True)
+
+
+def drawn_orders(count: int, epochs: int, generator: np.random.RandomState) -> Tensor:
+    """The order (epochs, S) of a support of `count` examples in each epoch, drawn as the published code draws it."""
+    return torch.from_numpy(np.stack([generator.permutation(count) for _ in range(epochs)])).long()
 
 
 def tuning_steps(scores: Scores, start: Parameters, features: Tensor, labels: Tensor, orders: Tensor, tuning: Tuning) -> Iterator[dict[str, Tensor]]:

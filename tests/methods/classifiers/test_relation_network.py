@@ -16,6 +16,7 @@ from likewise.methods.classifiers.relation_model import (
 )
 
 CHANNELS, SIDE = 3, 5
+GRID = (SIDE, SIDE)
 
 
 def numbers(*shape, seed=1):
@@ -25,7 +26,7 @@ def numbers(*shape, seed=1):
 @pytest.fixture
 def module():
     torch.manual_seed(2)
-    return RelationModule(CHANNELS, SIDE, width=4, hidden=6)
+    return RelationModule(CHANNELS, GRID, width=4, hidden=6)
 
 
 def network_of(module, **options):
@@ -45,12 +46,20 @@ def test_a_pair_is_the_class_beside_the_query(module, training):
     torch.testing.assert_close(module(classes, queries), expected)
 
 
-@pytest.mark.parametrize(("side", "padding", "inputs"), [(5, 1, 4), (7, 1, 4), (9, 1, 4 * 4), (10, 0, 4), (19, 0, 4 * 9)])
-def test_small_maps_are_padded_and_large_ones_are_not(side, padding, inputs):
-    module = RelationModule(CHANNELS, side, width=4)
+@pytest.mark.parametrize(
+    ("grid", "padding", "inputs"), [((5, 5), 1, 4), ((7, 5), 1, 4), ((9, 4), 1, 4 * 2), ((10, 10), 0, 4), ((10, 14), 0, 4 * 2), ((19, 12), 0, 4 * 3)]
+)
+def test_small_maps_are_padded_and_large_ones_are_not(grid, padding, inputs):
+    module = RelationModule(CHANNELS, grid, width=4)
     assert module.layer2.C.padding == (padding, padding)
     assert module.fc1.in_features == inputs
-    assert module(numbers(2, CHANNELS, side, side), numbers(3, CHANNELS, side, side)).shape == (3, 2)
+    assert module(numbers(2, CHANNELS, *grid), numbers(3, CHANNELS, *grid)).shape == (3, 2)
+
+
+def test_maps_of_which_nothing_would_be_left_are_refused():
+    for grid in ((9, 10), (3, 5)):
+        with pytest.raises(ValueError, match=f"nothing of maps of {grid[0]} x {grid[1]}"):
+            RelationModule(CHANNELS, grid)
 
 
 @pytest.mark.parametrize(("summed", "share"), [(True, 1.0), (False, 1 / 3)])
@@ -78,7 +87,7 @@ def test_apart_the_supports_do_not_know_the_queries_statistics(module):
 
 def test_with_a_momentum_of_1_the_statistics_are_those_of_the_last_batch():
     torch.manual_seed(2)
-    module = RelationModule(CHANNELS, SIDE, momentum=1.0).train()
+    module = RelationModule(CHANNELS, GRID, momentum=1.0).train()
     classes = numbers(2, CHANNELS, SIDE, SIDE)
     module(classes, numbers(4, CHANNELS, SIDE, SIDE, seed=5))
     last = numbers(3, CHANNELS, SIDE, SIDE, seed=6)
@@ -109,14 +118,14 @@ def test_weights_of_both_code_bases_are_read(module):
     classes, queries = numbers(2, CHANNELS, SIDE, SIDE), numbers(4, CHANNELS, SIDE, SIDE, seed=3)
     module.load_state_dict(plain)
     for tensors in (plain, numbered, twice):
-        assert torch.equal(relation_of(tensors, SIDE).eval()(classes, queries), module.eval()(classes, queries))
+        assert torch.equal(relation_of(tensors, GRID).eval()(classes, queries), module.eval()(classes, queries))
 
 
 def test_weights_that_do_not_fit_are_refused(module):
     with pytest.raises(WeightsError, match="no relation module"):
-        relation_of({"layer1.0.weight": torch.zeros(4, 6, 3, 3)}, SIDE)
+        relation_of({"layer1.0.weight": torch.zeros(4, 6, 3, 3)}, GRID)
     with pytest.raises(WeightsError, match=r"fc1\.weight"):
-        relation_of(module.state_dict(), 19)
+        relation_of(module.state_dict(), (19, 19))
 
 
 def test_a_pair_of_vectors_is_the_class_beside_the_image():

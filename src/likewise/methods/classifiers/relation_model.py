@@ -36,20 +36,28 @@ class _Block(nn.Module):
         return found
 
 
+def _pooled_twice(side: int, padding: int) -> int:
+    """What two blocks leave of one side of a map."""
+    for _ in range(2):
+        side = (side - 2 + 2 * padding) // 2
+    return side
+
+
 class RelationModule(nn.Module):
     """Maps of classes and of queries -> how much each query is related to each class, as a logit.
 
-    Names of tensors: layer1.C, layer1.BN, layer2.C, layer2.BN, fc1, fc2 (Chen et al. 2019). momentum: of the running
-    statistics; published with 1, which keeps those of the last batch only.
+    grid: rows and columns of the maps. Names of tensors: layer1.C, layer1.BN, layer2.C, layer2.BN, fc1, fc2 (Chen et al. 2019). momentum: of the running
+    statistics; published with 1, which keeps those of the last batch only. Raises ValueError for maps of which two blocks leave nothing.
     """
 
-    def __init__(self, channels: int, side: int, *, width: int | None = None, hidden: int = 8, momentum: float = 0.1) -> None:
+    def __init__(self, channels: int, grid: tuple[int, int], *, width: int | None = None, hidden: int = 8, momentum: float = 0.1) -> None:
         super().__init__()
-        padding, width = int(side < PADDED_BELOW), channels if width is None else width
-        for _ in range(2):
-            side = (side - 2 + 2 * padding) // 2
+        padding, width = int(max(grid) < PADDED_BELOW), channels if width is None else width
+        rows, columns = (_pooled_twice(side, padding) for side in grid)
+        if min(rows, columns) < 1:
+            raise ValueError(f"two blocks leave nothing of maps of {grid[0]} x {grid[1]}")
         self.layer1, self.layer2 = _Block(2 * channels, width, padding, momentum), _Block(width, width, padding, momentum)
-        self.fc1, self.fc2 = nn.Linear(width * side * side, hidden), nn.Linear(hidden, 1)
+        self.fc1, self.fc2 = nn.Linear(width * rows * columns, hidden), nn.Linear(hidden, 1)
 
     def kept(self, classes: Tensor) -> Tensor:
         """The class half (N, width, h, w) of the first convolution of class maps (N, C, h, w), with its bias: all that a task needs of them."""
@@ -134,8 +142,8 @@ def softmax_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(logits, labels)
 
 
-def relation_of(tensors: Mapping[str, Tensor], side: int, *, momentum: float = 0.1) -> RelationModule:
-    """The relation module of a checkpoint of either code base, for maps of `side` cells; sizes follow the tensors.
+def relation_of(tensors: Mapping[str, Tensor], grid: tuple[int, int], *, momentum: float = 0.1) -> RelationModule:
+    """The relation module of a checkpoint of either code base, for maps of `grid` (rows, columns); sizes follow the tensors.
 
     Other tensors are left out. Raises WeightsError where those of the module do not fit.
     """
@@ -150,7 +158,7 @@ def relation_of(tensors: Mapping[str, Tensor], side: int, *, momentum: float = 0
     for layer in ("layer1", "layer2"):
         found.setdefault(f"{layer}.BN.num_batches_tracked", torch.zeros((), dtype=torch.int64))
     width, both = found["layer1.C.weight"].shape[:2]
-    module = RelationModule(both // 2, side, width=width, hidden=len(found["fc1.weight"]), momentum=momentum)
+    module = RelationModule(both // 2, grid, width=width, hidden=len(found["fc1.weight"]), momentum=momentum)
     check_layout(found, module.state_dict(), "relation network")
     module.load_state_dict(found)
     return module

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 GRADIENTS = 600  # numbers of a gradient
 EMBEDDING = 900  # numbers of embeddings
 ORIGINAL = {"omniglot": "conv4snp", "mini": "conv4np"}  # encoders of the original by their images
+TRAINED = 5  # side of the maps of the authors' weights
 MODES = ("eval", "train")
 
 
@@ -36,7 +37,7 @@ def _closer_look(case: Case) -> Mapping[str, Any]:
 
     config, weights, episode = case.config, weights_of(case), tensor_of(case, "x")
     encoder = encoder_of(config["encoder"], weights) if isinstance(config["encoder"], str) else Identity()
-    module = relation_of({name: tensor for name, tensor in weights.items() if name.startswith("relation_module.")}, _side(encoder, episode), momentum=1.0)
+    module = relation_of({name: tensor for name, tensor in weights.items() if name.startswith("relation_module.")}, _grid(encoder, episode), momentum=1.0)
     network = RelationNetwork(encoder, module, summed=False, apart=False)
     found: dict[str, Any] = {}
     for mode in MODES:
@@ -82,7 +83,8 @@ def _original_network(case: Case, weights: Mapping[str, Mapping[str, Tensor]]) -
 
     name = ORIGINAL[case.config["networks"]]
     encoder = encoder_of(name, weights["feature_encoder"], momentum=1.0)
-    module = relation_of(weights["relation_network"], case.config.get("map", 5), momentum=1.0)
+    side = case.config.get("map", TRAINED)
+    module = relation_of(weights["relation_network"], (side, side), momentum=1.0)
     return RelationNetwork(encoder, module, summed=True, apart=True)
 
 
@@ -179,12 +181,13 @@ def _within(network: str, overrides: Mapping[str, float]) -> dict[str, float]:
     return {pattern.removeprefix(prefix): factor for pattern, factor in overrides.items() if pattern.startswith((prefix, "*"))}
 
 
-def _side(encoder: Any, episode: Tensor) -> int:
-    """Rows of the maps that an encoder gives of an episode's images; its statistics stay as they are."""
+def _grid(encoder: Any, episode: Tensor) -> tuple[int, int]:
+    """Rows and columns of the maps that an encoder gives of an episode's images; its statistics stay as they are."""
     import torch
 
     with torch.no_grad():
-        return int(encoder.eval()(episode[:1, 0]).shape[-1])
+        rows, columns = encoder.eval()(episode[:1, 0]).shape[-2:]
+    return int(rows), int(columns)
 
 
 def _as_ours(name: str) -> str:

@@ -81,6 +81,7 @@ def test_apart_the_supports_do_not_know_the_queries_statistics(module):
         network.encoder.register_forward_hook(lambda *call, seen=seen: seen.append(call[-1][:2].detach()))
         network(episode, 1)
         network(other, 1)
+        assert len(seen) == (4 if apart else 2)
         supports = seen[::2] if apart else seen
         assert torch.allclose(supports[0], supports[1], atol=1e-5) is apart
 

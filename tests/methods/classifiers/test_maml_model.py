@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from likewise.methods.classifiers.maml_model import InnerLoop, MamlNetwork, adapted, meta_gradient, settled
+from likewise.methods.classifiers.maml_model import InnerLoop, MamlNetwork, adapted, meta_gradient, settled, support_statistics
 
 WAY, SHOT, QUERIES, SIDE = 3, 2, 4, 5
 
@@ -106,16 +106,22 @@ def test_a_settled_network_answers_the_support_as_its_batch_and_a_query_for_itse
     support, queries = episodes[0][:, :SHOT].flatten(0, 1), episodes[0][:, SHOT:].flatten(0, 1)
     labels = torch.arange(WAY).repeat_interleave(SHOT)
     moved = adapted(network, parameters_of(network), support, labels, InnerLoop(steps=2, rate=0.3))
-    found = settled(network, moved, support)
+    found = settled(network, moved, support_statistics(network, moved, support))
     with torch.no_grad():
         torch.testing.assert_close(found(support), torch.func.functional_call(network, moved, (support,)))
         torch.testing.assert_close(found(queries)[4:5], found(queries[4:5]))
     assert not torch.allclose(torch.func.functional_call(network, moved, (queries,))[4:5], torch.func.functional_call(network, moved, (queries[4:5],)))
 
 
-def test_settling_keeps_every_layer_of_statistics_and_leaves_the_network_as_it_was(network, episodes):
-    before = copy.deepcopy(network.state_dict())
-    found = settled(network, parameters_of(network), episodes[0].flatten(0, 1))
-    assert {name for name in found.state_dict() if "running" in name} == {"feature.1.running_mean", "feature.1.running_var"}
+def test_statistics_are_those_of_every_norm_and_leave_the_network_as_it_was(network, episodes):
+    before, start = copy.deepcopy(network.state_dict()), parameters_of(network)
+    images = episodes[0].flatten(0, 1)
+    found = support_statistics(network, start, images)
+    assert set(found) == {"feature.1.running_mean", "feature.1.running_var"}
+    with torch.no_grad():
+        seen = network.feature[0](images).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(found["feature.1.running_mean"], seen.mean(dim=1))
+    torch.testing.assert_close(found["feature.1.running_var"], (seen - seen.mean(dim=1, keepdim=True)).square().mean(dim=1))
+    settled(network, start, found)
     assert network.state_dict().keys() == before.keys()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -11,7 +11,7 @@ Batch normalisation uses the batch that it is given, supports and queries each f
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -111,25 +111,38 @@ def _of_episode(network: nn.Module, start: Parameters, episode: Tensor, n_shot: 
     return gradient, loss, scores
 
 
-def settled(network: nn.Module, parameters: Parameters, images: Tensor) -> nn.Module:
-    """A copy of the network in evaluation mode that holds the parameters and the statistics of one more pass over the support.
+def support_statistics(network: nn.Module, parameters: Parameters, images: Tensor) -> dict[str, Tensor]:
+    """Mean and variance that each norm sees in one more pass over the support, by the names of running statistics.
 
-    images (S, C, H, W). On the support it says what the network says of it as a batch; an image's answer does not depend on
-    others of its batch.
+    images (S, C, H, W). The variance is the one that a batch is normalised by, not the unbiased one of running statistics.
     """
-    found = copy.deepcopy(network)
-    found.load_state_dict({**found.state_dict(), **{name: value.detach() for name, value in parameters.items()}})
-    norms = [part for part in found.modules() if isinstance(part, nn.BatchNorm2d)]
-    hooks = [norm.register_forward_pre_hook(_keep_statistics) for norm in norms]
-    with torch.no_grad():
-        found.eval()(images)
-    for hook in hooks:
-        hook.remove()
+    found: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def keep(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            found[f"{name}.running_mean"] = given[0].mean(dim=(0, 2, 3))
+            found[f"{name}.running_var"] = given[0].var(dim=(0, 2, 3), unbiased=False)
+
+        return keep
+
+    hooks = [part.register_forward_pre_hook(keeper(name)) for name, part in network.named_modules() if isinstance(part, nn.BatchNorm2d)]
+    try:
+        with torch.no_grad():
+            functional_call(network, dict(parameters), (images,))
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found
 
 
-def _keep_statistics(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-    """Keep mean and variance of a norm's input (B, C, h, w), as a batch would be normalised by them."""
-    assert isinstance(norm, nn.BatchNorm2d)
-    norm.running_mean = given[0].mean(dim=(0, 2, 3))
-    norm.running_var = given[0].var(dim=(0, 2, 3), unbiased=False)
+def settled(network: nn.Module, parameters: Parameters, statistics: Parameters) -> nn.Module:
+    """A copy of the network in evaluation mode with adapted parameters and the statistics of `support_statistics`.
+
+    On the support it says what the network says of it as a batch; an image's answer does not depend on others of its batch.
+    """
+    found = copy.deepcopy(network).eval()
+    for name, value in statistics.items():
+        norm, _, field = name.rpartition(".")
+        setattr(found.get_submodule(norm), field, value)
+    found.load_state_dict({**parameters, **statistics})
+    return found

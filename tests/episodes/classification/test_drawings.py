@@ -56,6 +56,13 @@ def test_a_photograph_is_squeezed_and_its_middle_is_kept():
     assert np.ptp(prepared, axis=1).max() == pytest.approx(0, abs=1e-6)
 
 
+def test_of_a_picture_of_the_larger_size_nothing_but_the_rim_is_lost():
+    pixels = np.random.default_rng(4).integers(0, 256, (32, 32, 3), np.uint8)
+    prepared = closer_look_picture(pixels, 28).transpose(1, 2, 0)
+    expected = (pixels[2:-2, 2:-2] / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    np.testing.assert_allclose(prepared, expected, atol=1e-5)
+
+
 def test_a_drawing_as_a_photograph_is_dark_on_bright_and_grey_between():
     blank, full = closer_look_drawing(np.zeros((105, 105), bool)), closer_look_drawing(np.ones((105, 105), bool))
     assert blank.min() > 2

@@ -129,6 +129,7 @@ def test_a_critic_judges_each_pair_for_itself_and_by_its_order():
         assert scores.shape == (3,)
         torch.testing.assert_close(critic(candidates[1:2], seen[1:2]), scores[1:2])
         assert not torch.allclose(critic(seen, candidates), scores)
+        assert not torch.allclose(critic(candidates, seen.flip(0)), scores)
 
 
 @pytest.fixture(scope="module")

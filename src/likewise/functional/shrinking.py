@@ -15,7 +15,7 @@ def _errors(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def squared_gradient(features: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-    """The squared length of the gradient that one example gives the classifier's weights, meaned over examples (SGM).
+    """The squared length of the gradient that an example gives the classifier's weights, in the mean over examples (SGM).
 
     features (B, D), scores (B, C) before the softmax, labels (B,) -> a scalar: the mean of |onehot - p|^2 |x|^2.
     """

@@ -50,9 +50,10 @@ def test_an_exact_parallel_in_another_class_is_found_and_one_without_any_is_left
     assert mined_analogies(centres).rows.tolist() == []
 
 
-def test_one_class_alone_has_no_analogies(centres):
-    with pytest.raises(ValueError, match="centres of 1 class"):
-        mined_analogies(centres[:1])
+def test_one_class_or_one_cluster_alone_has_no_analogies(centres):
+    for too_few in (centres[:1], centres[:, :1]):
+        with pytest.raises(ValueError, match="two clusters of a class and two of another"):
+            mined_analogies(too_few)
 
 
 def test_the_regressor_learns_the_analogies_of_clusters(centres):

@@ -57,19 +57,18 @@ def mined_analogies(centres: Tensor) -> Analogies:
     """The best analogy of every ordered pair of different clusters of a class, where its cosine is positive.
 
     centres (C, K, D), K clusters of each base class; pairs in the order of class, a, b. Raises ValueError for fewer than
-    two classes: c and d are of another one.
+    two classes, as c and d are of another one, or two clusters.
     """
     classes, clusters, _ = centres.shape
-    if classes < 2:
-        raise ValueError(f"centres of {classes} class: an analogy takes c and d from another class than a and b")
+    if classes < 2 or clusters < 2:
+        raise ValueError(f"centres {tuple(centres.shape)}: an analogy takes two clusters of a class and two of another")
     first, second = _ordered_pairs(clusters, centres.device)
-    differences = centres[:, first] - centres[:, second]
-    units = differences / (differences.norm(dim=2, keepdim=True) + UNIT_FLOOR)
-    found = [_best_elsewhere(units, own) for own in range(classes)]
+    pairs = first.numel()
+    found = [_best_elsewhere(centres, own, first, second) for own in range(classes)]
     scores, places = torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
-    theirs, pair = places // first.numel(), places % first.numel()
-    mine = torch.arange(classes, device=centres.device).repeat_interleave(first.numel()) * clusters
-    rows = torch.stack([mine + first.repeat(classes), mine + second.repeat(classes), theirs * clusters + first[pair], theirs * clusters + second[pair]], dim=1)
+    theirs, pair = places // pairs * clusters, places % pairs
+    mine = torch.arange(classes, device=centres.device).repeat_interleave(pairs) * clusters
+    rows = torch.stack([mine + first.repeat(classes), mine + second.repeat(classes), theirs + first[pair], theirs + second[pair]], dim=1)
     kept = scores > 0
     return Analogies(rows[kept], scores[kept])
 
@@ -80,16 +79,25 @@ def _ordered_pairs(clusters: int, device: torch.device) -> tuple[Tensor, Tensor]
     return first[first != second], second[first != second]
 
 
-def _best_elsewhere(units: Tensor, own: int) -> tuple[Tensor, Tensor]:
-    """The largest cosine of each pair of class `own` with a pair of another class, and where that is: (P,) each, place = class * P + pair."""
-    classes, pairs, _ = units.shape
-    best = units.new_full((pairs,), -torch.inf)
-    place = torch.zeros(pairs, dtype=torch.int64, device=units.device)
-    for other in (index for index in range(classes) if index != own):
-        cosine, pair = zip(*((part @ units[other].T).max(dim=1) for part in torch.split(units[own], ROWS)), strict=True)
+def _best_elsewhere(centres: Tensor, own: int, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest cosine of each pair of class `own` with a pair of another class, and where that is: (P,) each, place = class * P + pair.
+
+    A class at a time, as the differences of all classes may not fit into memory (8 GB for the published 389 classes of 100 clusters).
+    """
+
+    def units(of: int) -> Tensor:
+        differences = centres[of, first] - centres[of, second]
+        return differences / (differences.norm(dim=1, keepdim=True) + UNIT_FLOOR)
+
+    mine = units(own)
+    best = mine.new_full((len(mine),), -torch.inf)
+    place = torch.zeros(len(mine), dtype=torch.int64, device=mine.device)
+    for other in (index for index in range(len(centres)) if index != own):
+        theirs = units(other)
+        cosine, pair = zip(*((part @ theirs.T).max(dim=1) for part in torch.split(mine, ROWS)), strict=True)
         better = torch.cat(cosine) > best
         best = torch.where(better, torch.cat(cosine), best)
-        place = torch.where(better, other * pairs + torch.cat(pair), place)
+        place = torch.where(better, other * len(mine) + torch.cat(pair), place)
     return best, place
 
 

@@ -57,5 +57,5 @@ def test_the_loss_of_the_queries_trains_the_hallucinator(support):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.02

@@ -96,6 +96,12 @@ TABLE = (
         "masks of the picture whose mean token is like that of a class; nothing is trained",
         "ours; after Jiao et al. 2022",
     ),
+    Listed(
+        "prototypical",
+        "likewise.methods.classifiers.prototypical:Prototypical",
+        "a class for the whole picture: the nearest class mean; nothing is trained, or a checkpoint's encoder",
+        "Snell et al. 2017 (Prototypical Networks)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

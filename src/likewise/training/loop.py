@@ -206,9 +206,8 @@ class _Run:
             weights.write_checkpoint(tensors, self.out / name, self._card())
 
     def _card(self) -> weights.Card:
-        backbone = {"name": self.ready.provider.backbone.name, "sha256": self.ready.provider.backbone.sha256}
         origin = {"episodes": self.done, "recipe": self.facts["recipe"], "likewise": self.facts["likewise"]}
-        return weights.Card(self.recipe.method.name, _settings(self.trainable.method()), backbone, self.ready.draws.told(), origin)
+        return weights.Card(self.recipe.method.name, _settings(self.trainable.method()), self.ready.backbone, self.ready.draws.told(), origin)
 
 
 def _settings(method: Method | None) -> dict[str, Any]:
@@ -221,12 +220,13 @@ def _settings(method: Method | None) -> dict[str, Any]:
 
 def _facts(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     """What must be the same for a run to go on: the recipe, its images, the weights of the backbone and the versions that make the numbers."""
-    content, images = recipe.model_dump(mode="json", exclude=_APART), [names for _, names in ready.draws.names()]
+    apart = _APART if recipe.classes else _APART | {"classes": True}  # a key that came later: runs from before go on
+    content, images = recipe.model_dump(mode="json", exclude=apart), [names for _, names in ready.draws.names()]
     recipe_digest, image_digest = (hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest() for each in (content, images))
     return {
         "recipe": recipe_digest,
         "images": image_digest,
-        "backbone": ready.provider.backbone.sha256,
+        "backbone": ready.backbone.get("sha256", ""),
         "likewise": likewise.__version__,
         "torch": torch.__version__,
     }

@@ -109,6 +109,21 @@ class PromptsSection(_Section):
         return self
 
 
+class ClassesSection(_Section):
+    """Makes the episodes those of whole pictures with a class each, for the learners in `methods.classifiers`; `data` are then benchmarks of these.
+
+    way, shot, query: of an episode; batch: pictures of a batch, or pairs, for learners that are trained on these; altered: pictures are altered as
+    published (parts of them, light, colour, mirrored); validation_query: queries a class in validation.
+    """
+
+    way: Annotated[int, Field(gt=1)] = 5
+    shot: Annotated[int, Field(gt=0)] = 1
+    query: Annotated[int, Field(gt=0)] = 15
+    batch: Annotated[int, Field(gt=1)] = 16
+    altered: bool = False
+    validation_query: Annotated[int, Field(gt=0)] = 15
+
+
 class OptimiserSection(_Section):
     """Names and numbers as in torch; momentum is of sgd alone, betas of the others. clip: the largest norm of a gradient, 0: any."""
 
@@ -145,7 +160,7 @@ class ValidationSection(_Section):
     shot: Annotated[int, Field(gt=0)] = 1
     seed: int = 0
     support: Literal["mask", "tag"] = "mask"
-    metric: Literal["miou", "miou_official", "exact_ratio", "skill"] = "miou"
+    metric: Literal["miou", "miou_official", "exact_ratio", "skill", "accuracy"] = "miou"
     targets: tuple[str, ...] = ()
 
 
@@ -176,6 +191,7 @@ class Recipe(_Section):
     source: Annotated[list[SourceSection], Field(min_length=1)]
     dense: DenseSection | None = None
     prompts: PromptsSection | None = None
+    classes: ClassesSection | None = None
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
     validation: ValidationSection | None = None
@@ -192,7 +208,21 @@ class Recipe(_Section):
         if self.batch % self.machine.devices:
             raise ValueError(f"a batch of {self.batch} cannot be divided among {self.machine.devices} devices")
         self._check_dense()
+        self._check_classes()
         return self
+
+    def _check_classes(self) -> None:
+        classes = self.classes is not None
+        if self.validation is not None and classes != (self.validation.metric == "accuracy"):
+            raise ValueError("validation.metric is 'accuracy' for classes of whole pictures, and for no others")
+        if not classes:
+            return
+        if self.dense is not None or self.prompts is not None:
+            raise ValueError("episodes are of one kind: leave [dense], [prompts] or [classes] out")
+        if len(self.source) > 1 or self.source[0] != SourceSection(data=self.source[0].data, part=self.source[0].part):
+            raise ValueError("classes of whole pictures have one source with data and part alone")
+        if self.machine.devices > 1:
+            raise ValueError("running statistics are of one process: classes of whole pictures are trained on one device")
 
     def _check_dense(self) -> None:
         dense = self.dense is not None

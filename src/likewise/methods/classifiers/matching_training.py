@@ -1,0 +1,67 @@
+"""Matching networks under training, with full context embeddings or plain (Vinyals et al. 2016, as Chen et al. 2019 train them)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import nll_loss
+
+from likewise.functional.support_attention import attention, class_probabilities, log_probabilities
+from likewise.methods.classifiers.episode_training import (
+    FEATURE,
+    EncoderTrainingSettings,
+    ImageEpisode,
+    NetworkTraining,
+    encoder_for,
+    feature_shape,
+    prefixed,
+    seeded,
+)
+from likewise.methods.classifiers.matching_model import FullContext, full_context_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingTrainingSettings(EncoderTrainingSettings):
+    """How matching networks are trained. full_context: with the LSTMs (published) or plain."""
+
+    full_context: bool = True
+
+
+class MatchingTraining(NetworkTraining):
+    """Encoder and, with full context, both LSTMs under training. See `ClassTrainable`."""
+
+    def __init__(self, encoder: nn.Module, context: FullContext | None, settings: MatchingTrainingSettings) -> None:
+        super().__init__(nn.ModuleList([encoder] if context is None else [encoder, context]), settings)
+        self.encoder, self.context = encoder, context
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """The encoder's tensors and those of the LSTMs."""
+        return prefixed(FEATURE, self.encoder) | ({} if self.context is None else prefixed("", self.context))
+
+    def episode_loss(self, episode: ImageEpisode, generator: torch.Generator) -> dict[str, Tensor]:
+        """The negative log-probability of the queries' classes. There is no chance in it."""
+        del generator
+        return {"loss": nll_loss(self.scores(episode), episode.labels)}
+
+    def scores(self, episode: ImageEpisode) -> Tensor:
+        """Log-probabilities (N Q, N)."""
+        supports, queries = self.both(self.encoder, episode)
+        if self.context is not None:
+            supports, queries = self.context(supports, queries)
+        return log_probabilities(class_probabilities(attention(queries, supports), episode.support_labels, len(episode.support)))
+
+
+def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> MatchingTraining:
+    """The network, new by a seed or from the tensors of a checkpoint. UsageError for unknown settings."""
+    del n_classes
+    settings = MatchingTrainingSettings().changed(**values)
+    encoder = encoder_for(settings, seed, start)
+    context = None
+    if settings.full_context:
+        (width,) = feature_shape(encoder, settings.side)
+        context = full_context_of(start) if start and "FCE.lstmcell.weight_hh" in start else seeded(lambda: FullContext(width), seed)
+    return MatchingTraining(encoder, context, settings)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -29,7 +29,6 @@ from likewise.methods.base import Features, Memory, Method, MethodSettings, Quer
 from likewise.methods.classifiers.reading import PIXELS, backbone_wish, centred, encoder_wish, opened_encoder, pictures, side_of, whole_vectors
 
 NONE_SHOWN = -1  # in place of a class: the example shows none of them
-FOLDS = 10  # left-out predictions learn so many times at most
 REJECT = 0.05  # the share of pictures of the classes that may be refused, where there are examples of none of them
 _CHECKPOINT = "checkpoint."
 
@@ -60,6 +59,14 @@ class ClassifierSettings(MethodSettings):
             raise UsageError(f"setting 'temperature' is {self.temperature!r}", where=type(self).__qualname__, remedy="Give a number above 0")
 
 
+class LeftOut(NamedTuple):
+    """Logits (m, n), classes (m,) and distances from the nearest class (m,) of examples that were left out of learning."""
+
+    logits: Tensor
+    labels: Tensor
+    distances: Tensor
+
+
 class PictureClassifier(Method):
     """See the top of the file."""
 
@@ -68,7 +75,7 @@ class PictureClassifier(Method):
     optional_checkpoint = True
     Settings = ClassifierSettings
     settings: ClassifierSettings
-    random_encoder: ClassVar[str] = "conv4"  # what "random" gives where no encoder is named
+    folds: ClassVar[int] = 10  # left-out predictions learn so many times at most
 
     def __init__(self, settings: MethodSettings | None = None, checkpoint: Mapping[str, Tensor] | None = None) -> None:
         super().__init__(settings)
@@ -83,9 +90,14 @@ class PictureClassifier(Method):
     def scores(self, features: Tensor, kept: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, n) of features (B, ...)."""
 
+    def distances(self, features: Tensor, logits: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """How far (B,) each of the features is from the nearest class, for "none of these"; by default the negative of its best logit (B, n)."""
+        del features, kept
+        return -logits.amax(dim=1)
+
     def untrained(self) -> dict[str, Tensor]:
         """The tensors that "random" stands for: an encoder that is always the same."""
-        return dict(new_encoder(self.settings.encoder or self.random_encoder, seed=0).state_dict())
+        return dict(new_encoder(self.settings.encoder, seed=0).state_dict())
 
     def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
         """This method with the encoder of a checkpoint. UsageError where the settings ask for the program's backbone."""
@@ -95,13 +107,21 @@ class PictureClassifier(Method):
                 where="checkpoint",
                 remedy=f"Add `--set encoder=NAME` ({', '.join(NAMES)}), or leave the checkpoint out",
             )
-        tensors = self.untrained() if checkpoint is None else checkpoint
-        opened_encoder(self.settings.encoder, tensors)  # what is wrong with the tensors is said here
+        return self._with(checkpoint)
+
+    def _with(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
+        """This method with tensors that were checked; copies, since those of a task that learns again are of inference alone."""
+        tensors = {name: tensor.clone() for name, tensor in (self.untrained() if checkpoint is None else checkpoint).items()}
+        self.check(tensors)
         return type(self)(self.settings, tensors)
+
+    def check(self, network: Mapping[str, Tensor]) -> None:
+        """WeightsError for tensors that are not those of this method's networks."""
+        opened_encoder(self.settings.encoder, network)
 
     def reads_backbone(self) -> bool:
         """Whether features of a backbone are asked for; False where the checkpoint brings the one network that is run."""
-        return not self.settings.encoder
+        return not type(self).trained and not self.settings.encoder
 
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The checkpoint's tensors."""
@@ -124,21 +144,21 @@ class PictureClassifier(Method):
         if not seen:
             raise InputError("no example shows a class", where="support", remedy="Give at least one image of a class")
         network = dict(self._checkpoint or {})
-        rows = self._features([features[self._spec][index] for index in kept_order], network)
-        labels = torch.tensor([seen.index(shown[index]) for index in kept_order])
+        own = features[self._spec]
+        rows = self._features([own[index] for index in kept_order], network)
         centre = rows.mean(dim=0) if self.reads_backbone() else None
         rows = rows if centre is None else centred(rows, centre)
+        labels = torch.tensor([seen.index(shown[index]) for index in kept_order])
         kept = self.fit(rows, labels, len(seen), network)
-        left_out = self._left_out(rows, labels, len(seen), network)
-        others = self._features([features[self._spec][index] for index in strange], network) if strange else rows[:0]
-        others = others if centre is None or not strange else centred(others, centre)
-        facts = self._judged(
-            left_out,
-            self.scores(others, kept, network).amax(dim=1) if strange else rows.new_zeros(0),
-            [support.classes[support.classes.numbers[place]] for place in seen],
-        )
+        away = rows.new_zeros(0)
+        if strange:
+            others = self._features([own[index] for index in strange], network)
+            others = others if centre is None else centred(others, centre)
+            away = self.distances(others, self.scores(others, kept, network), kept)
+        names = [support.classes[support.classes.numbers[place]] for place in seen]
+        facts = self._judged(self._left_out(rows, labels, len(seen), network), away, names)
         tensors = {**kept, "seen": torch.tensor(seen), **({} if centre is None else {"centre": centre})}
-        tensors |= {_CHECKPOINT + name: tensor.clone() for name, tensor in network.items()}
+        tensors |= {_CHECKPOINT + name: tensor for name, tensor in network.items()}
         return Memory({name: tensor.clone() for name, tensor in tensors.items()}, {"classes": len(support.classes), **facts})
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
@@ -150,7 +170,8 @@ class PictureClassifier(Method):
         probabilities = torch.zeros(len(rows), facts["classes"])
         probabilities[:, tensors["seen"]] = torch.softmax(logits / facts["temperature"], dim=1)
         none = facts["none"]
-        strange = NoneRule(none["threshold"], none["width"]).probability(-logits.amax(dim=1)) if none else torch.zeros(len(rows))
+        away = self.distances(rows, logits, tensors)
+        strange = NoneRule(none["threshold"], none["width"]).probability(away) if none else torch.zeros(len(rows))
         probabilities *= (1 - strange)[:, None]
         sure = torch.maximum(probabilities.amax(dim=1), strange)
         return [RawPrediction(None, each, confidence=float(how), probabilities=each) for each, how in zip(probabilities, sure, strict=True)]
@@ -163,49 +184,55 @@ class PictureClassifier(Method):
     def _features(self, items: Sequence[ImageFeatures], network: Mapping[str, Tensor]) -> Tensor:
         """Vectors (B, D) of the backbone, or what the encoder gives."""
         own = self.settings
-        if not own.encoder:
+        if self.reads_backbone():
             return whole_vectors(items)
         if not network:
             raise WeightsError(f"{self.name} has no network", where="checkpoint", remedy="Give a checkpoint")
-        shown = pictures(items, own.side or side_of(own.encoder), next(kind for kind in PIXELS if kind == own.pixels))
+        shown = pictures(items, self.side, next(kind for kind in PIXELS if kind == own.pixels))
         return self.encoded(shown, network)
+
+    @property
+    def side(self) -> int:
+        """The side in pixels of the pictures that the encoder sees."""
+        return self.settings.side or side_of(self.settings.encoder)
 
     def encoded(self, shown: Tensor, network: Mapping[str, Tensor]) -> Tensor:
         """What the checkpoint's encoder makes of normalised pictures (B, 3, side, side)."""
         found: Tensor = opened_encoder(self.settings.encoder, network)(shown)
         return found
 
-    def _left_out(self, rows: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits (m, n) and classes (m,) of supports that were left out of learning, of classes with two or more; in up to ten rounds."""
+    def _left_out(self, rows: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> LeftOut:
+        """What is said of supports that were left out of learning, of classes with two or more; in up to `folds` rounds."""
         member = torch.nn.functional.one_hot(labels, n_way)
         rank = (member.cumsum(dim=0) * member).sum(dim=1) - 1  # the how-manieth of its class
         several = member.sum(dim=0)[labels] > 1
-        rounds = min(FOLDS, int(member.sum(dim=0).max()))
-        found = [(rows.new_zeros(0, n_way), labels[:0])]
+        rounds = min(self.folds, int(member.sum(dim=0).max()))
+        found = [LeftOut(rows.new_zeros(0, n_way), labels[:0], rows.new_zeros(0))]
         for fold in range(rounds if rounds > 1 else 0):
             out = several & (rank % rounds == fold)
             if bool(out.any()):
                 kept = self.fit(rows[~out], labels[~out], n_way, network)
-                found.append((self.scores(rows[out], kept, network), labels[out]))
-        return torch.cat([logits for logits, _ in found]), torch.cat([classes for _, classes in found])
+                logits = self.scores(rows[out], kept, network)
+                found.append(LeftOut(logits, labels[out], self.distances(rows[out], logits, kept)))
+        return LeftOut(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
-    def _judged(self, left_out: tuple[Tensor, Tensor], strange: Tensor, names: Sequence[str]) -> dict[str, Any]:
+    def _judged(self, left_out: LeftOut, strange: Tensor, names: Sequence[str]) -> dict[str, Any]:
         """What left-out predictions say: the temperature, the accuracy of every class, and the rule for "none of these".
 
-        left_out: logits (m, n) and classes (m,); strange: (k,) the best logits of examples that show none.
+        strange: (k,) the distances of examples that show none; names: of the n classes.
         """
-        logits, labels = left_out
-        right = logits.argmax(dim=1) == labels
+        right = left_out.logits.argmax(dim=1) == left_out.labels
         told = {}
         for place, name in enumerate(names):
-            own = right[labels == place]
+            own = right[left_out.labels == place]
             told[name] = {"accuracy": round(float(own.float().mean()), 6) if len(own) else None, "by": "images", "images": len(own)}
         temperature = self.settings.temperature
+        fitted = len(right) > 0 and len(names) > 1
         return {
             "left_out": told,
-            "temperature": fit_temperature(logits, labels) if temperature is None else float(temperature),
-            "temperature_by": "setting" if temperature is not None else "left-out examples" if len(labels) and len(names) > 1 else "nothing",
-            "none": self._none(-logits.amax(dim=1) if len(labels) else logits.new_zeros(0), -strange),
+            "temperature": fit_temperature(left_out.logits, left_out.labels) if temperature is None else float(temperature),
+            "temperature_by": "setting" if temperature is not None else "left-out examples" if fitted else "nothing",
+            "none": self._none(left_out.distances, strange),
         }
 
     def _none(self, known: Tensor, strange: Tensor) -> dict[str, Any] | None:

@@ -17,8 +17,8 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.backbones.resnet import IMAGENET_MEAN, IMAGENET_STD
 from likewise.errors import UsageError
 
-Pixels = Literal["imagenet", "ink", "paper"]
-PIXELS: tuple[Pixels, ...] = ("imagenet", "ink", "paper")
+Pixels = Literal["imagenet", "ink", "paper", "grey"]
+PIXELS: tuple[Pixels, ...] = ("imagenet", "ink", "paper", "grey")
 
 BACKBONE_SIDE = 224  # whole pictures: what vision transformers are trained and judged at
 CROPPED = 1.15  # pictures of encoders are made this much larger than what is cut from their middle (Chen et al. 2019)
@@ -39,7 +39,12 @@ def backbone_wish(side: int) -> FeatureSpec:
 
 def encoder_wish(encoder: str, side: int) -> FeatureSpec:
     """Square pictures for an encoder, 1.15 times as large as what is cut from their middle."""
-    return FeatureSpec(backbone=None, squash=True, side=int(CROPPED * (side or side_of(encoder))))
+    return square_wish(int(CROPPED * (side or side_of(encoder))))
+
+
+def square_wish(side: int) -> FeatureSpec:
+    """The picture as a square of so many pixels."""
+    return FeatureSpec(backbone=None, squash=True, side=side)
 
 
 def whole_vectors(items: Sequence[ImageFeatures]) -> Tensor:
@@ -61,7 +66,7 @@ def pictures(items: Sequence[ImageFeatures], side: int, pixels: Pixels) -> Tenso
     """Normalised pictures (B, 3, side, side), cut from the middle of larger ones.
 
     pixels: "imagenet", the usual mean and deviation; "ink", grey with ink 1 and paper 0 (Snell et al. 2017); "paper", grey by Omniglot's mean and
-    deviation, paper light (Sung et al. 2018). UsageError where there is no picture.
+    deviation, paper light (Sung et al. 2018); "grey", 0..1. UsageError where there is no picture.
     """
     found = [item.pixels for item in items if item.pixels is not None]
     if len(found) < len(items):
@@ -72,6 +77,8 @@ def pictures(items: Sequence[ImageFeatures], side: int, pixels: Pixels) -> Tenso
         mean, deviation = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (cut - mean) / deviation
     grey = cut.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1) / 255
+    if pixels == "grey":
+        return grey
     return 1 - grey if pixels == "ink" else (grey - PAPER_MEAN) / PAPER_STD
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from likewise import weights
 from likewise.episodes.classification.augment import altered_picture
 from likewise.episodes.classification.benchmark import Asked, ClassBenchmark, ClassItems, Item, Picture
 from likewise.episodes.classification.drawings import closer_look_crop
 from likewise.episodes.classification.sampling import episode_at
 from likewise.episodes.kept import Kept
-from likewise.methods.classifiers.episode_training import ClassTrainable, Drawn, ImageBatch, ImageEpisode, ImagePairs
+from likewise.formats.files import read_json, validate
+from likewise.methods.classifiers.episode_training import ClassTrainable, Drawn, EmbeddingTraining, ImageBatch, ImageEpisode, ImagePairs
+from likewise.methods.classifiers.training_table import class_trainable
 from likewise.methods.trainable import Trainable
-from likewise.training.recipe import ClassesSection, Recipe, ValidationSection
+from likewise.training.recipe import ClassesSection, Recipe, ValidationSection, fixed_lists
 
 KEPT_BYTES = 2_000_000_000  # of pictures in memory
 ACCURACY = "accuracy"
@@ -92,6 +97,35 @@ class Pictures:
     def episode(self, asked: Asked) -> ImageEpisode:
         """The tensors of an episode."""
         return ImageEpisode(*(torch.stack([torch.stack([self(item) for item in row]) for row in rows]) for rows in asked))
+
+
+class TrainedAnswers:
+    """Answers of what was trained to episodes of a benchmark; see `episodes.classification.answering.Answers`. Features are made once where they can be."""
+
+    def __init__(self, trainable: ClassTrainable[Any], benchmark: ClassBenchmark) -> None:
+        self.trainable, self.pictures = trainable, Pictures(benchmark, trainable.side)
+        self._kept = Kept[Tensor](KEPT_BYTES, lambda features: features.nbytes)
+
+    def __call__(self, asked: Asked) -> NDArray[np.integer]:
+        """The place (N Q,) of the class that each query is said to be of."""
+        own = self.trainable
+        if not isinstance(own, EmbeddingTraining):
+            return np.asarray(own.answers(self.pictures.episode(asked)).argmax(dim=1))
+        supports = torch.stack([torch.stack([self._features(own, item) for item in row]) for row in asked.support])
+        queries = torch.stack([self._features(own, item) for row in asked.query for item in row])
+        return np.asarray(own.answered(supports, queries).argmax(dim=1))
+
+    def _features(self, own: EmbeddingTraining, item: Item) -> Tensor:
+        return self._kept(item, lambda: own.features(self.pictures(item)[None])[0])
+
+
+def trained_of(folder: Path) -> ClassTrainable[Any]:
+    """What a run trained, with the tensors of its best validation, else its last. InputError where the folder holds no run."""
+    recipe = validate(Recipe, fixed_lists(read_json(folder / "recipe.json")), folder)
+    best = folder / "best.safetensors"
+    tensors, _ = weights.read_checkpoint(best if best.is_file() else folder / "last.safetensors")
+    head = next((len(tensors[name]) for name in ("classifier.weight", "classifier.L.weight_v") if name in tensors), 1)
+    return class_trainable(recipe.method.name, recipe.method.settings, head, seed=recipe.seed, start=tensors)
 
 
 class ClassFeed:

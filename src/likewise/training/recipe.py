@@ -257,7 +257,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         raise InputError(f"it is not valid TOML ({error})", where=str(path), remedy="Check it with a TOML editor") from error
     for change in changes:
         _change(content, change)
-    return validate(Recipe, _fixed(content), path)
+    return validate(Recipe, fixed_lists(content), path)
 
 
 def _change(content: dict[str, Any], change: str) -> None:
@@ -288,10 +288,10 @@ def _value(text: str) -> Any:
         return text
 
 
-def _fixed(value: Any) -> Any:
+def fixed_lists(value: Any) -> Any:
     """Lists of plain values as tuples: TOML has no tuples, and strict models want them."""
     if isinstance(value, dict):
-        return {key: _fixed(one) for key, one in value.items()}
+        return {key: fixed_lists(one) for key, one in value.items()}
     if isinstance(value, list) and not any(isinstance(one, dict) for one in value):
-        return tuple(_fixed(one) for one in value)
-    return [_fixed(one) for one in value] if isinstance(value, list) else value
+        return tuple(fixed_lists(one) for one in value)
+    return [fixed_lists(one) for one in value] if isinstance(value, list) else value

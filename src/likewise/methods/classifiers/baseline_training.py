@@ -26,14 +26,14 @@ from likewise.methods.classifiers.baseline_model import (
 from likewise.methods.classifiers.episode_training import (
     FEATURE,
     Drawn,
+    EmbeddingTraining,
     EncoderTrainingSettings,
     ImageBatch,
-    ImageEpisode,
-    NetworkTraining,
     encoder_for,
     feature_shape,
     prefixed,
     seeded,
+    support_labels,
 )
 
 LINEAR, COSINE = "classifier.", "classifier.L."
@@ -46,7 +46,7 @@ class BaselineTrainingSettings(EncoderTrainingSettings):
     outputs: int = 0
 
 
-class BaselineTraining(NetworkTraining):
+class BaselineTraining(EmbeddingTraining):
     """Encoder and head under training; both are tuned on a support when they are asked, the encoder frozen. See `ClassTrainable`."""
 
     drawn: ClassVar[Drawn] = "batches"
@@ -64,15 +64,19 @@ class BaselineTraining(NetworkTraining):
         del generator
         return {"loss": cross_entropy(self.head(self.encoder(self.numbers(episode.images))), episode.labels)}
 
-    def scores(self, episode: ImageEpisode) -> Tensor:
-        """Scores (N Q, N) of a new head, tuned on the support as published, by a seed that is always the same."""
-        supports, queries = (self.encoder(self.numbers(part).flatten(0, 1)) for part in (episode.support, episode.query))
-        n_way, generator, tuning = len(episode.support), torch.Generator().manual_seed(0), Tuning()
-        of_head = partial(cosine_scores, factor=cosine_factor(n_way)) if self.cosine else linear_scores
-        first = (first_cosine if self.cosine else first_linear)(n_way, supports.shape[1], generator)
-        orders = drawn_orders(len(supports), tuning.epochs, np.random.RandomState(0))
-        found: Tensor = of_head(tuned(of_head, first, supports, episode.support_labels, orders, tuning), queries)
+    def embedded(self, numbers: Tensor) -> Tensor:
+        """Features (B, D)."""
+        found: Tensor = self.encoder(numbers)
         return found
+
+    def compared(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """Scores (M, N) of a new head, tuned on the support as published, by a seed that is always the same."""
+        n_way, generator, tuning = len(supports), torch.Generator().manual_seed(0), Tuning()
+        labels, known = support_labels(supports), supports.flatten(0, 1)
+        of_head = partial(cosine_scores, factor=cosine_factor(n_way)) if self.cosine else linear_scores
+        first = (first_cosine if self.cosine else first_linear)(n_way, known.shape[1], generator)
+        orders = drawn_orders(len(known), tuning.epochs, np.random.RandomState(0))
+        return of_head(tuned(of_head, first, known, labels, orders, tuning), queries)
 
 
 def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: Mapping[str, Tensor] | None = None, *, cosine: bool = False) -> BaselineTraining:

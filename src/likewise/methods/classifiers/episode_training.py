@@ -40,11 +40,6 @@ class ImageEpisode:
         """The classes (N Q,) of the queries."""
         return class_major(*self.query.shape[:2]).to(self.query.device)
 
-    @property
-    def support_labels(self) -> Tensor:
-        """The classes (N K,) of the supports."""
-        return class_major(*self.support.shape[:2]).to(self.support.device)
-
 
 @dataclass(frozen=True)
 class ImageBatch:
@@ -172,20 +167,57 @@ class NetworkTraining:
     def scores(self, episode: ImageEpisode) -> Tensor:
         """Scores (N Q, N) of the queries of an episode."""
 
+    def grouped(self, features: Tensor, like: Tensor) -> Tensor:
+        """Features (N K, ...) class by class, as the pictures (N, K, 3, H, W) they are of: (N, K, ...)."""
+        return features.reshape(*like.shape[:2], *features.shape[1:])
+
     def numbers(self, images: Tensor) -> Tensor:
         """What the network sees of pictures (..., 3, side, side) uint8."""
         flat = images.flatten(0, -4)
         return pictures([_bare(one) for one in flat], self.side, self.settings.pixels).reshape(*images.shape[:-3], 3, self.side, self.side)
 
-    def both(self, encoder: nn.Module, episode: ImageEpisode) -> tuple[Tensor, Tensor]:
-        """What an encoder makes of the supports (N K, ...) and the queries (N Q, ...), which are one batch for its norms in training."""
-        parts = [self.numbers(part).flatten(0, 1) for part in (episode.support, episode.query)]
-        supports, queries = encoder(torch.cat(parts)).split([len(part) for part in parts])
-        return supports, queries
-
     def whole(self, episode: ImageEpisode) -> Tensor:
         """An episode (N, K+Q, 3, H, W) as networks take it."""
         return self.numbers(torch.cat([episode.support, episode.query], dim=1))
+
+
+class EmbeddingTraining(NetworkTraining):
+    """A network that sees each picture by itself first, and then compares: features of a picture may be kept between episodes."""
+
+    @abstractmethod
+    def embedded(self, numbers: Tensor) -> Tensor:
+        """Features (B, ...) of pictures (B, 3, side, side) as the network sees them."""
+
+    @abstractmethod
+    def compared(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """Scores (M, N) of features of queries (M, ...) and of supports (N, K, ...)."""
+
+    def scores(self, episode: ImageEpisode) -> Tensor:
+        """Scores (N Q, N); supports and queries are one batch, which the norms see in training."""
+        parts = [self.numbers(part).flatten(0, 1) for part in (episode.support, episode.query)]
+        supports, queries = torch.split(self.embedded(torch.cat(parts)), [len(part) for part in parts])
+        return self.compared(self.grouped(supports, episode.support), queries)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Features (B, ...) of pictures (B, 3, side, side) uint8 in evaluation mode."""
+        self.network.eval()
+        with torch.no_grad():
+            found = self.embedded(self.numbers(pictures))
+        self.network.train()
+        return found
+
+    def answered(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """Scores (M, N) of `features` in evaluation mode."""
+        self.network.eval()
+        with torch.no_grad():
+            found = self.compared(supports, queries)
+        self.network.train()
+        return found
+
+
+def support_labels(supports: Tensor) -> Tensor:
+    """The classes (N K,) of supports (N, K, ...)."""
+    return class_major(*supports.shape[:2]).to(supports.device)
 
 
 def _bare(picture: Tensor) -> ImageFeatures:

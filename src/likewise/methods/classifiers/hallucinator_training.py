@@ -9,8 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from likewise.backbones.checkpoint import check_layout
 from likewise.errors import UsageError, close_match
-from likewise.methods.classifiers.episode_training import FEATURE, EncoderTrainingSettings, ImageEpisode, NetworkTraining, encoder_for, feature_shape, prefixed
+from likewise.methods.classifiers.episode_training import (
+    FEATURE,
+    EmbeddingTraining,
+    EncoderTrainingSettings,
+    ImageEpisode,
+    encoder_for,
+    feature_shape,
+    prefixed,
+)
 from likewise.methods.classifiers.hallucinator import LEARNERS, episode_loss
 from likewise.methods.classifiers.hallucinator_model import Hallucinator, drawn_seeds, enlarged_support
 
@@ -32,7 +41,7 @@ class HallucinatorTrainingSettings(EncoderTrainingSettings):
             raise UsageError(f"there is no learner {self.learner!r}", where="method.learner", remedy=close_match(self.learner, LEARNERS))
 
 
-class HallucinatorTraining(NetworkTraining):
+class HallucinatorTraining(EmbeddingTraining):
     """The hallucinator under training; the encoder stays as it began. See `ClassTrainable`."""
 
     def __init__(self, encoder: nn.Module, hallucinator: Hallucinator, settings: HallucinatorTrainingSettings) -> None:
@@ -46,30 +55,31 @@ class HallucinatorTraining(NetworkTraining):
 
     def episode_loss(self, episode: ImageEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of the queries with hallucinated examples, whose seeds and noise come from the generator."""
-        features = torch.cat(self._features(episode), dim=1)
+        features = torch.cat([self.grouped(self.features(part.flatten(0, 1)), part) for part in (episode.support, episode.query)], dim=1)
         return {"loss": episode_loss(self.hallucinator, features, episode.support.shape[1], self.generated, self.learner, generator)}
 
-    def scores(self, episode: ImageEpisode) -> Tensor:
-        """Scores (N Q, N) with hallucinated examples, always by the same noise."""
-        support, queries = self._features(episode)
-        if self.generated:
-            support = enlarged_support(self.hallucinator, support, *drawn_seeds(support, self.generated, torch.Generator().manual_seed(0)))
-        return self.learner(support, queries.flatten(0, 1))
+    def embedded(self, numbers: Tensor) -> Tensor:
+        """Features (B, D) of the frozen encoder."""
+        found: Tensor = self.encoder(numbers)
+        return found
 
-    def _features(self, episode: ImageEpisode) -> tuple[Tensor, Tensor]:
-        """Features (N, K, D) and (N, Q, D) of the frozen encoder."""
-        self.encoder.eval()
-        with torch.no_grad():
-            supports, queries = self.both(self.encoder, episode)
-        return supports.reshape(*episode.support.shape[:2], -1), queries.reshape(*episode.query.shape[:2], -1)
+    def compared(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """Scores (M, N) with hallucinated examples, always by the same noise."""
+        if self.generated:
+            supports = enlarged_support(self.hallucinator, supports, *drawn_seeds(supports, self.generated, torch.Generator().manual_seed(0)))
+        return self.learner(supports, queries)
 
 
 def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> HallucinatorTraining:
-    """A new hallucinator, which copies its seeds, behind the encoder of a checkpoint. UsageError for unknown settings and without an encoder."""
+    """A hallucinator, new or of its own checkpoint, behind the encoder of a checkpoint. UsageError for unknown settings and without an encoder."""
     del n_classes
     settings = HallucinatorTrainingSettings().changed(**values)
     if start is None:
         raise UsageError("the features must be of a trained encoder", where="method.start", remedy="Name a checkpoint of prototypical or baseline")
     encoder = encoder_for(settings, seed, start)
     (width,) = feature_shape(encoder, settings.side)
-    return HallucinatorTraining(encoder, Hallucinator(width, settings.inner), settings)
+    hallucinator = Hallucinator(width, settings.inner)
+    if own := {name.removeprefix(HALLUCINATOR): tensor for name, tensor in start.items() if name.startswith(HALLUCINATOR)}:
+        check_layout(own, hallucinator.state_dict(), "hallucinator")
+        hallucinator.load_state_dict(own)
+    return HallucinatorTraining(encoder, hallucinator, settings)

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from likewise.backbones.checkpoint import check_layout
-from likewise.methods.classifiers.episode_training import EncoderTrainingSettings, ImageEpisode, NetworkTraining, encoder_for, feature_shape, seeded
+from likewise.methods.classifiers.episode_training import (
+    EncoderTrainingSettings,
+    ImageEpisode,
+    NetworkTraining,
+    encoder_for,
+    feature_shape,
+    seeded,
+    support_labels,
+)
 from likewise.methods.classifiers.maml_model import InnerLoop, MamlNetwork, adapted, meta_gradient, settled, support_statistics
 
 
@@ -49,7 +57,7 @@ class MamlTraining(NetworkTraining):
         parameters = {name: value.detach() for name, value in self.network.named_parameters()}
         supports, queries = (self.numbers(part).flatten(0, 1) for part in (episode.support, episode.query))
         inner = InnerLoop(steps=self.inner.steps, rate=self.inner.rate, first_order=True)  # nothing is differentiated further
-        moved = adapted(self.network, parameters, supports, episode.support_labels, inner)
+        moved = adapted(self.network, parameters, supports, support_labels(episode.support), inner)
         found: Tensor = settled(self.network, moved, support_statistics(self.network, moved, supports))(queries)
         return found
 

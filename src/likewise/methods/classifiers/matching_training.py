@@ -13,13 +13,14 @@ from torch.nn.functional import nll_loss
 from likewise.functional.support_attention import attention, class_probabilities, log_probabilities
 from likewise.methods.classifiers.episode_training import (
     FEATURE,
+    EmbeddingTraining,
     EncoderTrainingSettings,
     ImageEpisode,
-    NetworkTraining,
     encoder_for,
     feature_shape,
     prefixed,
     seeded,
+    support_labels,
 )
 from likewise.methods.classifiers.matching_model import FullContext, full_context_of
 
@@ -31,7 +32,7 @@ class MatchingTrainingSettings(EncoderTrainingSettings):
     full_context: bool = True
 
 
-class MatchingTraining(NetworkTraining):
+class MatchingTraining(EmbeddingTraining):
     """Encoder and, with full context, both LSTMs under training. See `ClassTrainable`."""
 
     def __init__(self, encoder: nn.Module, context: FullContext | None, settings: MatchingTrainingSettings) -> None:
@@ -47,12 +48,17 @@ class MatchingTraining(NetworkTraining):
         del generator
         return {"loss": nll_loss(self.scores(episode), episode.labels)}
 
-    def scores(self, episode: ImageEpisode) -> Tensor:
-        """Log-probabilities (N Q, N)."""
-        supports, queries = self.both(self.encoder, episode)
+    def embedded(self, numbers: Tensor) -> Tensor:
+        """Features (B, D) without context."""
+        found: Tensor = self.encoder(numbers)
+        return found
+
+    def compared(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """Log-probabilities (M, N)."""
+        labels, known = support_labels(supports), supports.flatten(0, 1)
         if self.context is not None:
-            supports, queries = self.context(supports, queries)
-        return log_probabilities(class_probabilities(attention(queries, supports), episode.support_labels, len(episode.support)))
+            known, queries = self.context(known, queries)
+        return log_probabilities(class_probabilities(attention(queries, known), labels, len(supports)))
 
 
 def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> MatchingTraining:

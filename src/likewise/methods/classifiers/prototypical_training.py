@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from likewise.functional.prototypes import distance_scores
-from likewise.methods.classifiers.episode_training import FEATURE, EncoderTrainingSettings, ImageEpisode, NetworkTraining, encoder_for, prefixed
+from likewise.methods.classifiers.episode_training import FEATURE, EmbeddingTraining, EncoderTrainingSettings, ImageEpisode, encoder_for, prefixed
 from likewise.methods.classifiers.frame import ClassifierSettings
 from likewise.methods.classifiers.prototypical import Prototypical
 
 
-class PrototypicalTraining(NetworkTraining):
+class PrototypicalTraining(EmbeddingTraining):
     """The encoder under training, by the cross entropy of negative squared distances. See `ClassTrainable`."""
 
     def checkpoint(self) -> dict[str, Tensor]:
@@ -31,10 +31,14 @@ class PrototypicalTraining(NetworkTraining):
         del generator
         return {"loss": cross_entropy(self.scores(episode), episode.labels)}
 
-    def scores(self, episode: ImageEpisode) -> Tensor:
-        """Negative squared distances (N Q, N); the encoder's norms in training see the whole episode."""
-        supports, queries = self.both(self.network, episode)
-        return distance_scores(queries, supports.reshape(*episode.support.shape[:2], -1).mean(dim=1))
+    def embedded(self, numbers: Tensor) -> Tensor:
+        """Features (B, D)."""
+        found: Tensor = self.network(numbers)
+        return found
+
+    def compared(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """Negative squared distances (M, N)."""
+        return distance_scores(queries, supports.mean(dim=1))
 
 
 def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> PrototypicalTraining:

@@ -13,9 +13,9 @@ from likewise.backbones.conv_encoders import initialise
 from likewise.errors import UsageError, close_match
 from likewise.methods.classifiers.episode_training import (
     FEATURE,
+    EmbeddingTraining,
     EncoderTrainingSettings,
     ImageEpisode,
-    NetworkTraining,
     encoder_for,
     feature_shape,
     prefixed,
@@ -48,7 +48,7 @@ class RelationTrainingSettings(EncoderTrainingSettings):
             raise UsageError(f"there is no loss {self.loss!r}", where="method.loss", remedy=close_match(self.loss, get_args(Loss)))
 
 
-class RelationTraining(NetworkTraining):
+class RelationTraining(EmbeddingTraining):
     """Encoder and relation module under training. See `ClassTrainable`."""
 
     def __init__(self, network: RelationNetwork, settings: RelationTrainingSettings) -> None:
@@ -65,8 +65,18 @@ class RelationTraining(NetworkTraining):
         return {"loss": self.loss(self.scores(episode), episode.labels)}
 
     def scores(self, episode: ImageEpisode) -> Tensor:
-        """Logits (N Q, N)."""
+        """Logits (N Q, N); supports and queries are one batch of the encoder or two, as the settings say."""
         found: Tensor = self.relating(self.whole(episode), episode.support.shape[1])
+        return found
+
+    def embedded(self, numbers: Tensor) -> Tensor:
+        """Maps (B, C, h, w)."""
+        found: Tensor = self.relating.encoder(numbers)
+        return found
+
+    def compared(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """Logits (M, N)."""
+        found: Tensor = self.relating.relation(self.relating.class_maps(supports), queries)
         return found
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from likewise.methods.classifiers.episode_training import Drawn, ImageEpisode, ImagePairs, NetworkTraining, PictureTrainingSettings, seeded
+from likewise.methods.classifiers.episode_training import Drawn, EmbeddingTraining, ImagePairs, PictureTrainingSettings, seeded, support_labels
 from likewise.methods.classifiers.siamese_model import KERNELS, SIDE, WIDTHS, SiameseNetwork, siamese_of
 
 
@@ -25,7 +25,7 @@ class SiameseTrainingSettings(PictureTrainingSettings):
     width: int = 4096
 
 
-class SiameseTraining(NetworkTraining):
+class SiameseTraining(EmbeddingTraining):
     """The network under training. See `ClassTrainable`."""
 
     drawn: ClassVar[Drawn] = "pairs"
@@ -37,17 +37,16 @@ class SiameseTraining(NetworkTraining):
     def episode_loss(self, episode: ImagePairs, generator: torch.Generator) -> dict[str, Tensor]:
         """The binary cross entropy of pairs. There is no chance in it."""
         del generator
-        first, second = (self.grey(part) for part in (episode.first, episode.second))
+        first, second = (self.numbers(part)[:, :1] for part in (episode.first, episode.second))
         return {"loss": binary_cross_entropy_with_logits(self.siamese(first, second)[:, 0], episode.same)}
 
-    def scores(self, episode: ImageEpisode) -> Tensor:
-        """The mean logit (N Q, N) of each class's pairs."""
-        supports, queries = (self.siamese.embed(self.grey(part)) for part in (episode.support, episode.query))
-        return self.siamese.scores(queries, supports, episode.support_labels, len(episode.support))
+    def embedded(self, numbers: Tensor) -> Tensor:
+        """Embeddings (B, D)."""
+        return self.siamese.embed(numbers[:, :1])
 
-    def grey(self, images: Tensor) -> Tensor:
-        """Pictures (..., 3, side, side) as drawings (B, 1, side, side)."""
-        return self.numbers(images).flatten(0, -4)[:, :1]
+    def compared(self, supports: Tensor, queries: Tensor) -> Tensor:
+        """The mean logit (M, N) of each class's pairs."""
+        return self.siamese.scores(queries, supports.flatten(0, 1), support_labels(supports), len(supports))
 
 
 def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> SiameseTraining:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise import weights
+from likewise.data.geometry import squash_image
 from likewise.episodes.classification.augment import altered_picture
 from likewise.episodes.classification.benchmark import Asked, ClassBenchmark, ClassItems, Item, Picture
-from likewise.episodes.classification.drawings import closer_look_crop
 from likewise.episodes.classification.sampling import episode_at
 from likewise.episodes.kept import Kept
 from likewise.formats.files import read_json, validate
@@ -80,18 +80,20 @@ class ClassDraws:
 
 
 class Pictures:
-    """Square pictures (3, side, side) of a benchmark, as an encoder sees them, kept in memory while they fit."""
+    """Square pictures (3, s, s) of a benchmark, as a learner wishes for them, kept in memory while they fit."""
 
-    def __init__(self, benchmark: ClassBenchmark, side: int) -> None:
-        self.benchmark, self.side = benchmark, side
+    def __init__(self, benchmark: ClassBenchmark, trainable: ClassTrainable[Any]) -> None:
+        self.benchmark, self.side = benchmark, trainable.side
+        (wish,) = trainable.wants()
+        self._size = (wish.side, wish.side)
         self._kept = Kept[Picture](KEPT_BYTES, lambda picture: picture.nbytes)
 
     def __call__(self, item: Item) -> Tensor:
-        """The middle of the picture."""
-        return _planes(self._kept(item, lambda: closer_look_crop(self.benchmark.picture(item), self.side)))
+        """The picture, squeezed."""
+        return _planes(self._kept(item, lambda: squash_image(self.benchmark.picture(item), self._size)))
 
     def altered(self, item: Item, random: np.random.Generator) -> Tensor:
-        """An altered part of the picture."""
+        """An altered part (3, side, side) of the picture."""
         return _planes(altered_picture(self._kept((item, "whole"), lambda: self.benchmark.picture(item)), self.side, random))
 
     def episode(self, asked: Asked) -> ImageEpisode:
@@ -103,7 +105,7 @@ class TrainedAnswers:
     """Answers of what was trained to episodes of a benchmark; see `episodes.classification.answering.Answers`. Features are made once where they can be."""
 
     def __init__(self, trainable: ClassTrainable[Any], benchmark: ClassBenchmark) -> None:
-        self.trainable, self.pictures = trainable, Pictures(benchmark, trainable.side)
+        self.trainable, self.pictures = trainable, Pictures(benchmark, trainable)
         self._kept = Kept[Tensor](KEPT_BYTES, lambda features: features.nbytes)
 
     def __call__(self, asked: Asked) -> NDArray[np.integer]:
@@ -187,11 +189,11 @@ def opened_classes(recipe: Recipe, benchmarks: dict[str, ClassBenchmark], traina
     """Draws, tensors and validation of a recipe of classes."""
     assert recipe.classes is not None
     draws = ClassDraws(recipe, benchmarks[recipe.source[0].data], trainable.drawn)
-    feed = ClassFeed(draws, Pictures(draws.benchmark, trainable.side))
+    feed = ClassFeed(draws, Pictures(draws.benchmark, trainable))
     section = recipe.validation
     if section is None:
         return Opened(draws, feed, None)
-    return Opened(draws, feed, ClassValidation(section, recipe.classes, Pictures(benchmarks[section.data], trainable.side)))
+    return Opened(draws, feed, ClassValidation(section, recipe.classes, Pictures(benchmarks[section.data], trainable)))
 
 
 def _planes(picture: Picture) -> Tensor:

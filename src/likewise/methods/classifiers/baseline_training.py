@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from likewise.methods.classifiers.baseline import Baseline, BaselinePlus, BaselineSettings
 from likewise.methods.classifiers.baseline_model import (
     CosineHead,
     Tuning,
@@ -58,6 +59,11 @@ class BaselineTraining(EmbeddingTraining):
     def checkpoint(self) -> dict[str, Tensor]:
         """The tensors of both."""
         return prefixed(FEATURE, self.encoder) | prefixed(COSINE if self.cosine else LINEAR, self.head)
+
+    def method(self) -> Baseline | BaselinePlus:
+        """The method with copies of the tensors as they are now."""
+        kind = BaselinePlus if self.cosine else Baseline
+        return kind(BaselineSettings(**self.told()), self.copies())
 
     def episode_loss(self, episode: ImageBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """The cross entropy of a batch. There is no chance in it."""

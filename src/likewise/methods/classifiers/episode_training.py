@@ -20,7 +20,7 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.errors import UsageError, close_match
 from likewise.methods.base import Method, MethodSettings
 from likewise.methods.classifiers.common import class_major
-from likewise.methods.classifiers.reading import PIXELS, Pixels, pictures
+from likewise.methods.classifiers.reading import PIXELS, Pixels, encoder_wish, pictures
 from likewise.methods.trainable import Kind, Trainable
 
 Drawn = Literal["episodes", "batches", "pairs"]
@@ -127,8 +127,13 @@ class NetworkTraining:
         self.network, self.settings, self.side = network.train(), settings, settings.side
 
     def wants(self) -> tuple[FeatureSpec, ...]:
-        """The square picture."""
-        return (FeatureSpec(backbone=None, squash=True, side=self.side),)
+        """The square picture, of whose middle the network sees `side` pixels."""
+        return (self.wish(),)
+
+    def wish(self) -> FeatureSpec:
+        """As the method wishes it."""
+        assert isinstance(self.settings, EncoderTrainingSettings)
+        return encoder_wish(self.settings.encoder, self.side)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The network's, those that are trained."""
@@ -143,7 +148,7 @@ class NetworkTraining:
         return dict(self.network.state_dict())
 
     def method(self) -> Method | None:
-        """None: validation asks `answers`."""
+        """The method with copies of the tensors as they are now; None for a learner that is none yet. Validation asks `answers`."""
         return None
 
     def told(self) -> dict[str, Any]:
@@ -172,7 +177,7 @@ class NetworkTraining:
         return features.reshape(*like.shape[:2], *features.shape[1:])
 
     def numbers(self, images: Tensor) -> Tensor:
-        """What the network sees of pictures (..., 3, side, side) uint8."""
+        """What the network sees of pictures (..., 3, s, s) uint8, the middle of larger ones."""
         flat = images.flatten(0, -4)
         return pictures([_bare(one) for one in flat], self.side, self.settings.pixels).reshape(*images.shape[:-3], 3, self.side, self.side)
 

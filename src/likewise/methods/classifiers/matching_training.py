@@ -22,6 +22,7 @@ from likewise.methods.classifiers.episode_training import (
     seeded,
     support_labels,
 )
+from likewise.methods.classifiers.matching import Matching, MatchingSettings
 from likewise.methods.classifiers.matching_model import FullContext, full_context_of
 
 
@@ -42,6 +43,10 @@ class MatchingTraining(EmbeddingTraining):
     def checkpoint(self) -> dict[str, Tensor]:
         """The encoder's tensors and those of the LSTMs."""
         return prefixed(FEATURE, self.encoder) | ({} if self.context is None else prefixed("", self.context))
+
+    def method(self) -> Matching:
+        """The method with copies of the tensors as they are now."""
+        return Matching(MatchingSettings(**self.told()), self.copies())
 
     def episode_loss(self, episode: ImageEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The negative log-probability of the queries' classes. There is no chance in it."""

@@ -21,6 +21,7 @@ from likewise.methods.classifiers.episode_training import (
     prefixed,
     seeded,
 )
+from likewise.methods.classifiers.relation import Relation, RelationSettings
 from likewise.methods.classifiers.relation_model import RelationModule, RelationNetwork, relation_of, softmax_loss, squared_loss
 
 Loss = Literal["softmax", "squared"]
@@ -53,11 +54,16 @@ class RelationTraining(EmbeddingTraining):
 
     def __init__(self, network: RelationNetwork, settings: RelationTrainingSettings) -> None:
         super().__init__(network, settings)
+        self.summed = settings.summed
         self.relating, self.loss = network, softmax_loss if settings.loss == "softmax" else squared_loss
 
     def checkpoint(self) -> dict[str, Tensor]:
         """The tensors of both."""
         return prefixed(FEATURE, self.relating.encoder) | prefixed(MODULE, self.relating.relation)
+
+    def method(self) -> Relation:
+        """The method with copies of the tensors as they are now."""
+        return Relation(RelationSettings(**self.told(), summed=self.summed), self.copies())
 
     def episode_loss(self, episode: ImageEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of all pairs. There is no chance in it."""

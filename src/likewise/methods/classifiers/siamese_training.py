@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from likewise.backbones.features import FeatureSpec
 from likewise.methods.classifiers.episode_training import Drawn, EmbeddingTraining, ImagePairs, PictureTrainingSettings, seeded, support_labels
+from likewise.methods.classifiers.reading import Pixels, square_wish
+from likewise.methods.classifiers.siamese import Siamese, SiameseSettings
 from likewise.methods.classifiers.siamese_model import KERNELS, SIDE, WIDTHS, SiameseNetwork, siamese_of
 
 
@@ -19,7 +22,7 @@ class SiameseTrainingSettings(PictureTrainingSettings):
     """How Siamese networks are trained; sizes of the paper. The paper's rates of each layer are not known: the recipe's rate is of all."""
 
     side: int = SIDE
-    pixels: Any = "ink"
+    pixels: Pixels = "ink"
     widths: tuple[int, ...] = WIDTHS
     kernels: tuple[int, ...] = KERNELS
     width: int = 4096
@@ -33,6 +36,14 @@ class SiameseTraining(EmbeddingTraining):
     def __init__(self, network: SiameseNetwork, settings: SiameseTrainingSettings) -> None:
         super().__init__(network, settings)
         self.siamese = network
+
+    def wish(self) -> FeatureSpec:
+        """The whole drawing."""
+        return square_wish(self.side)
+
+    def method(self) -> Siamese:
+        """The method with copies of the tensors as they are now."""
+        return Siamese(SiameseSettings(side=self.side, pixels=self.settings.pixels), self.copies())
 
     def episode_loss(self, episode: ImagePairs, generator: torch.Generator) -> dict[str, Tensor]:
         """The binary cross entropy of pairs. There is no chance in it."""

@@ -55,13 +55,14 @@ def fit_none(known: Tensor, strange: Tensor, rate: float) -> NoneRule:
     """The threshold by which about a share `rate` of the images that show a class is said to show none.
 
     known: (n,) distances of left-out examples from the nearest class; strange: (m,) those of examples that show none, which only choose the
-    place within the gap above the threshold, or with no known ones say it alone. Of n examples the ceil((n+1)(1-rate))-th distance is the last
+    place within the gap above the threshold. With no known ones it is the median of the strange ones: that refuses half of their like, and of
+    the rate nothing is known. Of n examples the ceil((n+1)(1-rate))-th distance is the last
     one to be accepted, the largest where that is beyond it: then the rate may be higher, since n are too few to know. ValueError without any.
     """
     if not len(known) and not len(strange):
         raise ValueError("there is no distance to fit a threshold on")
     if not len(known):
-        threshold = float(strange.min())
+        threshold = float(strange.double().median())
         return NoneRule(threshold, _positive(0.1 * abs(threshold)))
     ordered = known.double().sort().values
     last = min(math.ceil((len(ordered) + 1) * (1 - rate)), len(ordered)) - 1

@@ -129,7 +129,7 @@ def test_rejection_without_anything_to_fit_it_on_is_refused_with_what_is_missing
         likewise.learn(likewise.Support(examples(["red", "blue"], shots=1)), reject=0.1, **PLACE)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("reject", 1.5), ("temperature", -1.0), ("encoder", "conv5"), ("pixels", "grey")])
+@pytest.mark.parametrize(("setting", "value"), [("reject", 1.5), ("temperature", -1.0), ("encoder", "conv5"), ("pixels", "sepia")])
 def test_settings_that_cannot_be_are_refused(setting, value):
     with pytest.raises(UsageError, match=setting):
         likewise.learn(likewise.Support(examples(["red", "blue"])), **{**PLACE, setting: value})

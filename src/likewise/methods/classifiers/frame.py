@@ -95,6 +95,14 @@ class PictureClassifier(Method):
         del features, kept
         return -logits.amax(dim=1)
 
+    def nearer(self, count: Tensor, without: Tensor) -> Tensor:
+        """What distances (m,) of left-out examples are multiplied with to be those from classes with all their examples; by default 1.
+
+        count, without: (m,) examples of the class in all, and in the round in which some were left out.
+        """
+        del without
+        return torch.ones_like(count, dtype=torch.float32)
+
     def untrained(self) -> dict[str, Tensor]:
         """The tensors that "random" stands for: an encoder that is always the same."""
         return dict(new_encoder(self.settings.encoder, seed=0).state_dict())
@@ -213,7 +221,8 @@ class PictureClassifier(Method):
             if bool(out.any()):
                 kept = self.fit(rows[~out], labels[~out], n_way, network)
                 logits = self.scores(rows[out], kept, network)
-                found.append(LeftOut(logits, labels[out], self.distances(rows[out], logits, kept)))
+                factor = self.nearer(member.sum(dim=0)[labels[out]], member[~out].sum(dim=0)[labels[out]])
+                found.append(LeftOut(logits, labels[out], factor * self.distances(rows[out], logits, kept)))
         return LeftOut(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
     def _judged(self, left_out: LeftOut, strange: Tensor, names: Sequence[str]) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class Prototypical(PictureClassifier):
         """Sums (n, D) and counts (n,)."""
         return dict(class_sums(features.flatten(1), labels, n_way)._asdict())
 
+    def nearer(self, count: Tensor, without: Tensor) -> Tensor:
+        """The expected squared distance from a mean of K examples is 1 + 1/K variances: with all of them it is that much smaller."""
+        return (1 + 1 / count) / (1 + 1 / without)
+
     def scores(self, features: Tensor, kept: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> Tensor:
         """Negative squared distances."""
         return distance_scores(features.flatten(1), ClassSums(kept["sums"], kept["counts"]).means())

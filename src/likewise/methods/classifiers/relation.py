@@ -56,7 +56,8 @@ class Relation(PictureClassifier):
     def fit(self, features: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The class half (n, C, h, w) of the first convolution."""
         summed = class_sums(features.flatten(1), labels, n_way)
-        maps = (summed.sums if self.settings.summed else summed.means()).unflatten(1, features.shape[1:])
+        rows = summed.sums if self.settings.summed else summed.means()
+        maps = rows.reshape(n_way, *features.shape[1:])
         return {"classes": _module(network, _grid(features)).kept(maps)}
 
     def scores(self, features: Tensor, kept: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> Tensor:

@@ -152,12 +152,13 @@ def _alphabet(title: str) -> str:
 def _omniglot(name: str, root: Path, lists: Path | None) -> ClassBenchmark:
     """All characters by Vinyals' lists, in one folder or in the two of the official archives."""
     split = read_split(_list(VINYALS, root, lists))
-    folders: dict[str, tuple[Path, ...]] = {}
-    for each in (root, root / "images_background", root / "images_evaluation"):
-        if each.is_dir():
-            folders |= {"/".join(title.split("/")[-2:]): files for title, files in class_folders(each).items()}
     turns = EVERY_TURN if name == "omniglot" else (0,)
-    return ClassBenchmark(name, _parts(split, folders, root, turns), photograph)
+    return ClassBenchmark(name, _parts(split, character_folders(root), root, turns), photograph)
+
+
+def character_folders(root: Path) -> dict[str, tuple[Path, ...]]:
+    """The drawings of each character, "Alphabet/characterNN", wherever below a folder its alphabets lie. InputError where there are none."""
+    return {"/".join(title.split("/")[-2:]): files for title, files in class_folders(root).items()}
 
 
 def _mini_imagenet(name: str, root: Path, lists: Path | None) -> ClassBenchmark:

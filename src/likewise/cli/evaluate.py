@@ -220,6 +220,8 @@ def _of_classes(
     from likewise.episodes.classification.evaluation import ClassSetting, published_sampler
     from likewise.episodes.classification.opening import open_classes
 
+    if not isinstance(asked["shot"], int):
+        raise UsageError("classes of whole pictures have one number of supports each", where="--shot", remedy="Write for example --shot 5")
     data = open_classes(benchmark, lists)
     setting = ClassSetting(**{name: value for name, value in asked.items() if value is not None})
     if official:

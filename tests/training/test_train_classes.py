@@ -184,6 +184,9 @@ def test_a_hallucinator_begins_from_a_trained_encoder_which_stays_as_it_was(reci
     before, after = (read_checkpoint(each.checkpoint)[0] for each in (first, outcome))
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert "hallucinator.fc1.weight" in after
+    again = trained_of(tmp_path / "second")
+    assert torch.equal(again.checkpoint()["hallucinator.fc2.weight"], after["hallucinator.fc2.weight"])
+    assert len(list(again.parameters())) == 3  # the encoder's are not among them
     with pytest.raises(UsageError, match="trained encoder"):
         prepared(recipe_of('method.name="hallucinator"'))
 

@@ -44,9 +44,9 @@ class Always:
 
 
 def test_one_answer_for_all_is_right_for_one_class_of_three(bars):
-    outcomes = evaluate_classes(bars, SETTING, Always(1), {})
+    outcomes = evaluate_classes(bars, SETTING, Always(2), {})
     assert accuracy_of(outcomes, "sample") == pytest.approx((100 / 3, 0))
-    assert [outcome.right for outcome in outcomes] == [[0, 4, 0]] * 5
+    assert [outcome.right for outcome in outcomes] == [[0, 0, 4]] * 5
 
 
 @pytest.mark.parametrize("make", [lambda data: PixelAnswers(data, 28), HausdorffAnswers])

@@ -24,6 +24,7 @@ from likewise.episodes.classification.answering import MethodAnswers
 from likewise.episodes.classification.benchmark import ClassBenchmark
 from likewise.episodes.classification.evaluation import ClassSetting, asked_episodes, evaluate_classes
 from likewise.episodes.classification.outcome import ClassOutcome, accuracy_by_class, accuracy_of
+from likewise.episodes.classification.published import PublishedAccuracy, accuracies_beside, sources_of
 from likewise.episodes.evaluation import Contender
 from likewise.episodes.record import PROTOCOLS, TrainedOn, commit
 from likewise.errors import UsageError
@@ -117,7 +118,7 @@ def name_of(job: ClassJob) -> str:
 
 
 def page_of_classes(records: Sequence[Mapping[str, Any]]) -> str:
-    """A table in Markdown, a row an evaluation, and beneath it how each was trained."""
+    """A table in Markdown, a row an evaluation, published ones behind, and beneath it where these are from and how ours were trained."""
     lines = ["| | benchmark | classes | episodes | accuracy, % |", "|---|---|---|---|---|"]
     for record in records:
         asked = record["episodes"]
@@ -126,10 +127,23 @@ def page_of_classes(records: Sequence[Mapping[str, Any]]) -> str:
             f"| {record['label']} | {record['benchmark']}, {asked['part'] if not asked['fixed'] else 'all'} | {asked['way']} way, {shot} "
             f"| {asked['episodes']:,} | {record['accuracy']:.2f} ± {record['interval']:.2f} |"
         )
+    beside = _beside(records)
+    for row in beside:
+        half = "" if row.interval is None else f" ± {row.interval:.2f}"
+        lines.append(f"| {row.title} | {row.benchmark} | {row.way} way, {row.shot} shot | | {row.accuracy:.2f}{half} |")
     lines.append("")
+    lines += [f"- Published: {source}." for source in (sources_of(records[0]["benchmark"]) if beside else ())]
     lines += [f"- {record['label']}: {PROTOCOLS[record['protocol']]}." for record in records]
     lines.append(f"- Interval: 95 %, 1.96 {records[0]['rule']} deviations over the root of the number of episodes.")
     return "\n".join(lines) + "\n"
+
+
+def _beside(records: Sequence[Mapping[str, Any]]) -> list[PublishedAccuracy]:
+    """Published rows of the same episodes and methods."""
+    asked = records[0]["episodes"]
+    shot = 1 if asked["fixed"] else asked["shot"]
+    encoders = [str(record["settings"].get("encoder", "")) for record in records]
+    return accuracies_beside(records[0]["benchmark"], asked["way"], shot, [str(record["method"]) for record in records], encoders)
 
 
 def _protocol(job: ClassJob, ready: Equipped) -> TrainedOn | str:

@@ -26,6 +26,7 @@ from likewise.data import LabelKind, OutputKind, Support
 from likewise.errors import InputError, UsageError, WeightsError, close_match
 from likewise.functional.class_choice import NoneRule, fit_none, fit_temperature
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
+from likewise.methods.classifiers.published import encoder_settings, with_encoder
 from likewise.methods.classifiers.reading import PIXELS, backbone_wish, centred, encoder_wish, opened_encoder, pictures, side_of, whole_vectors
 
 NONE_SHOWN = -1  # in place of a class: the example shows none of them
@@ -75,6 +76,8 @@ class PictureClassifier(Method):
     optional_checkpoint = True
     Settings = ClassifierSettings
     settings: ClassifierSettings
+    beside: ClassVar[tuple[str, ...]] = ()  # how tensors begin that a published checkpoint holds beside the encoder
+    reads_maps: ClassVar[bool] = False
     folds: ClassVar[int] = 10  # left-out predictions learn so many times at most
 
     def __init__(self, settings: MethodSettings | None = None, checkpoint: Mapping[str, Tensor] | None = None) -> None:
@@ -127,6 +130,18 @@ class PictureClassifier(Method):
     def check(self, network: Mapping[str, Tensor]) -> None:
         """WeightsError for tensors that are not those of this method's networks."""
         opened_encoder(self.settings.encoder, network)
+
+    @classmethod
+    def converted(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
+        """The encoder of a published checkpoint, and what else of it this learner reads."""
+        del config
+        return with_encoder(official, cls.beside)
+
+    @classmethod
+    def published(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+        """The encoder that a published checkpoint holds, as far as its tensors tell; there is no backbone."""
+        del config
+        return encoder_settings(official, maps=cls.reads_maps), ""
 
     def reads_backbone(self) -> bool:
         """Whether features of a backbone are asked for; False where the checkpoint brings the one network that is run."""

@@ -42,6 +42,7 @@ class Matching(PictureClassifier):
     """See the top of the file."""
 
     name = "matching"
+    beside = ("FCE.", "G_encoder.")
     Settings = MatchingSettings
     settings: MatchingSettings
 

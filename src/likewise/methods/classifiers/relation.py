@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,8 +37,17 @@ class Relation(PictureClassifier):
 
     name = "relation"
     trained = True
+    beside = ("relation_module.", "relation_network.")
+    reads_maps = True
     Settings = RelationSettings
     settings: RelationSettings
+
+    @classmethod
+    def published(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+        """The encoder, and that the original sums maps; there is no backbone."""
+        settings, backbone = super().published(official, config)
+        original = any(name.removeprefix("module.").startswith("relation_network.") for name in official)
+        return settings | ({"summed": True} if original else {}), backbone
 
     def untrained(self) -> dict[str, Tensor]:
         """An encoder and a relation module that are always the same."""

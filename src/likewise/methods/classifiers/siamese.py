@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -48,6 +48,20 @@ class Siamese(PictureClassifier):
     @property
     def _spec(self) -> FeatureSpec:
         return square_wish(self.side)
+
+    @classmethod
+    def converted(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
+        """The tensors of a published checkpoint as they are; WeightsError for those of another network."""
+        del config
+        found = {name.removeprefix("module."): tensor for name, tensor in official.items()}
+        siamese_of(found)
+        return found
+
+    @classmethod
+    def published(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+        """Nothing: checkpoints do not say what their pixels were."""
+        del official, config
+        return {}, ""
 
     def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
         """This method with the tensors of a checkpoint."""

@@ -1,10 +1,12 @@
 """What the learners read of a picture on a backbone."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from likewise.backbones.features import ImageFeatures
-from likewise.methods.classifiers.reading import centred, encoder_wish, side_of, whole_vectors
+from likewise.methods.classifiers.reading import centred, encoder_wish, pictures, side_of, whole_vectors, whole_wish
 
 
 def features(prefix_tokens, seed):
@@ -36,3 +38,20 @@ def test_what_all_examples_share_does_not_count():
 def test_an_encoder_sees_the_middle_of_a_larger_picture_as_published(encoder, side, asked):
     assert side_of(encoder) == side
     assert encoder_wish(encoder, 0).side == asked
+
+
+@pytest.mark.parametrize(("side", "asked"), [(0, 105), (28, 105), (120, 120)])
+def test_whole_drawings_are_asked_for_as_they_were_drawn(side, asked):
+    assert whole_wish("conv4snp", side).side == asked
+
+
+def test_whole_photographs_are_asked_for_at_the_encoders_side():
+    assert whole_wish("conv4", 0).side == 84
+    assert whole_wish("resnet10", 64).side == 64
+
+
+def test_whole_drawings_are_brought_to_size_as_pillow_does_by_nearest_neighbours():
+    drawn = np.random.default_rng(8).integers(0, 2, (105, 105), dtype=np.uint8) * 255
+    item = ImageFeatures(torch.zeros(0), torch.zeros(0), (0, 0), (105, 105), pixels=torch.from_numpy(drawn).expand(3, -1, -1))
+    expected = np.asarray(Image.fromarray(drawn).resize((28, 28), Image.Resampling.NEAREST)) / 255
+    assert torch.allclose(pictures([item], 28, "grey", whole=True)[0, 1], torch.from_numpy(expected).float())

@@ -7,6 +7,7 @@ import torch
 import likewise
 from likewise.backbones.encoders import new_encoder
 from likewise.cli import main
+from likewise.episodes.classification.opening import open_classes
 from likewise.errors import WeightsError
 from likewise.methods.classifiers.matching_model import FullContext
 from likewise.methods.registry import method_class
@@ -60,12 +61,34 @@ def test_a_file_of_the_authors_becomes_one_that_says_how_it_is_used(tmp_path, ca
     assert task.predict(images[1]).label == "1"
 
 
-def test_the_original_relation_network_is_read_with_its_sums_and_its_pixels(shared):
+@pytest.fixture
+def original(shared):
+    """The relation network that its authors trained: its tensors, and its accuracy in each of Lake's runs in evaluation mode."""
     content = np.load(shared / "golden/fs_relation_trained_20way1shot.npz")
-    official = {name.removeprefix("in.weights."): torch.from_numpy(content[name]) for name in content.files if name.startswith("in.weights.")}
+    tensors = {name.removeprefix("in.weights."): torch.from_numpy(content[name]) for name in content.files if name.startswith("in.weights.")}
+    return tensors, content["out.eval.accuracy"]
+
+
+def test_the_original_relation_network_is_as_right_as_by_its_own_code_in_lakes_runs(original, shared, tmp_path):
+    official, accuracy = original
+    torch.save(official, tmp_path / "omniglot.pkl")
+    assert main(["weights", "convert", "relation", str(tmp_path / "omniglot.pkl"), str(tmp_path / "own.safetensors")]) == 0
+    lake = open_classes(f"lake:{shared / 'data/omniglot_mini'}")
+    for place in (0, 7):
+        run = lake.fixed[place]
+        examples = [likewise.Example(lake.picture(row[0]), f"class {way}", label=f"class {way}") for way, row in enumerate(run.support)]
+        task = likewise.learn(
+            likewise.Support(examples), method="relation", checkpoint=tmp_path / "own.safetensors", backbone=BACKBONE, device="cpu", engine="torch"
+        )
+        right = [task.predict(lake.picture(item)).label == f"class {way}" for way, row in enumerate(run.query) for item in row]
+        assert 100 * sum(right) / len(right) == pytest.approx(float(accuracy[place]))
+
+
+def test_the_original_relation_network_is_read_with_its_sums_and_its_pixels(original):
+    official, _ = original
     kind = method_class("relation")
     settings, _ = kind.published(official)
-    assert settings == {"encoder": "conv4snp", "pixels": "paper", "summed": True}
+    assert settings == {"encoder": "conv4snp", "pixels": "paper", "whole": True, "summed": True}
     kind(kind.Settings(**settings)).equipped(kind.converted(official))
 
 

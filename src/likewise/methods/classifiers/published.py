@@ -41,7 +41,7 @@ def encoder_settings(official: Mapping[str, Tensor], *, maps: bool) -> dict[str,
     settings: dict[str, Any] = {"encoder": found + "s" * drawings + "np" * maps}
     bare = {name.removeprefix("module.").split(".")[0] for name in official}
     if drawings and "encoder" in bare:  # Snell et al. 2017
-        settings["pixels"] = "ink"
+        settings |= {"pixels": "ink", "whole": True}
     if "feature_encoder" in bare:  # Sung et al. 2018, who normalise photographs by the numbers of drawings too
-        settings["pixels"] = "paper"
+        settings |= {"pixels": "paper", "whole": True}
     return settings

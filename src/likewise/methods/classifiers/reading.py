@@ -22,6 +22,7 @@ PIXELS: tuple[Pixels, ...] = ("imagenet", "ink", "paper", "grey")
 
 BACKBONE_SIDE = 224  # whole pictures: what vision transformers are trained and judged at
 CROPPED = 1.15  # pictures of encoders are made this much larger than what is cut from their middle (Chen et al. 2019)
+DRAWN = 105  # the side of Omniglot's drawings
 PAPER_MEAN, PAPER_STD = 0.92206, 0.08426  # of Omniglot's drawings (Sung et al. 2018)
 
 
@@ -40,6 +41,11 @@ def backbone_wish(side: int) -> FeatureSpec:
 def encoder_wish(encoder: str, side: int) -> FeatureSpec:
     """Square pictures for an encoder, 1.15 times as large as what is cut from their middle."""
     return square_wish(int(CROPPED * (side or side_of(encoder))))
+
+
+def whole_wish(encoder: str, side: int) -> FeatureSpec:
+    """Square pictures for an encoder of which nothing is cut: drawings as they were drawn, since they are brought to size by nearest neighbours."""
+    return square_wish(max(DRAWN, side) if side_of(encoder) < DRAWN // 2 else side or side_of(encoder))
 
 
 def square_wish(side: int) -> FeatureSpec:
@@ -62,8 +68,8 @@ def centred(vectors: Tensor, centre: Tensor) -> Tensor:
     return normalize(vectors - centre, dim=-1)
 
 
-def pictures(items: Sequence[ImageFeatures], side: int, pixels: Pixels) -> Tensor:
-    """Normalised pictures (B, 3, side, side), cut from the middle of larger ones.
+def pictures(items: Sequence[ImageFeatures], side: int, pixels: Pixels, *, whole: bool = False) -> Tensor:
+    """Normalised pictures (B, 3, side, side), cut from the middle of larger ones; whole: every so-manieth row and column of them instead.
 
     pixels: "imagenet", the usual mean and deviation; "ink", grey with ink 1 and paper 0 (Snell et al. 2017); "paper", grey by Omniglot's mean and
     deviation, paper light (Sung et al. 2018); "grey", 0..1. UsageError where there is no picture.
@@ -71,8 +77,9 @@ def pictures(items: Sequence[ImageFeatures], side: int, pixels: Pixels) -> Tenso
     found = [item.pixels for item in items if item.pixels is not None]
     if len(found) < len(items):
         raise UsageError("the features have no picture", where="features", remedy="Ask for what `wants` says")
-    top = (found[0].shape[-1] - side) // 2
-    cut = torch.stack(found)[:, :, top : top + side, top : top + side].float()
+    given = found[0].shape[-1]
+    rows = ((torch.arange(side) + 0.5) * given / side).long() if whole else torch.arange(side) + (given - side) // 2
+    cut = torch.stack(found)[:, :, rows][:, :, :, rows].float()
     if pixels == "imagenet":
         mean, deviation = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (cut - mean) / deviation

@@ -118,6 +118,11 @@ def rows_of(runs: Path) -> list[Row]:
             continue
         title = recipe.stem.rpartition("-")[0].replace("-", " ") + ", trained"
         rows.append(Row(recipe.stem, title, data, lambda bench, _, run=run: TrainedAnswers(_trained(run), bench), run=run))
+        if recipe.stem.startswith("maml"):
+            together = f"{title}, queries answered together (published)"
+            rows.append(
+                Row(f"{recipe.stem}-together", together, data, lambda bench, _, run=run: TrainedAnswers(trained_of(run, together=True), bench), run=run)
+            )
     return rows
 
 

@@ -244,6 +244,18 @@ def test_answers_to_a_query_do_not_hang_on_the_others(learner_recipe):
         assert torch.allclose(one, whole[:, 0], atol=1e-4), learner
 
 
+def test_maml_answers_queries_together_only_where_asked_to(recipe_of):
+    def parts_of(*changes):
+        ready = prepared(recipe_of('method.name="maml"', "method.way=2", "classes.way=2", *changes))
+        episode = ready.episode(4, torch.device("cpu"))
+        whole = ready.trainable.answers(episode).unflatten(0, (2, 4))
+        return whole[:, 0], ready.trainable.answers(ImageEpisode(episode.support, episode.query[:, :1]))
+
+    apart, together = parts_of(), parts_of("method.together=true")
+    assert torch.allclose(*apart, atol=1e-4)
+    assert not torch.allclose(*together, atol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

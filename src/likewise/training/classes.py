@@ -121,13 +121,16 @@ class TrainedAnswers:
         return self._kept(item, lambda: own.features(self.pictures(item)[None])[0])
 
 
-def trained_of(folder: Path) -> ClassTrainable[Any]:
-    """What a run trained, with the tensors of its best validation, else its last. InputError where the folder holds no run."""
+def trained_of(folder: Path, **changes: Any) -> ClassTrainable[Any]:
+    """What a run trained, with the tensors of its best validation, else its last. InputError where the folder holds no run.
+
+    changes: settings of the method by name, in place of those of the run.
+    """
     recipe = validate(Recipe, fixed_lists(read_json(folder / "recipe.json")), folder)
     best = folder / "best.safetensors"
     tensors, _ = weights.read_checkpoint(best if best.is_file() else folder / "last.safetensors")
     head = next((len(tensors[name]) for name in ("classifier.weight", "classifier.L.weight_v") if name in tensors), 1)
-    return class_trainable(recipe.method.name, recipe.method.settings, head, seed=recipe.seed, start=tensors)
+    return class_trainable(recipe.method.name, recipe.method.settings | changes, head, seed=recipe.seed, start=tensors)
 
 
 class ClassFeed:

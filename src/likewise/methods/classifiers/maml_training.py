@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from likewise.backbones.checkpoint import check_layout
 from likewise.methods.classifiers.episode_training import (
@@ -26,7 +27,8 @@ from likewise.methods.classifiers.maml_model import InnerLoop, MamlNetwork, adap
 class MamlTrainingSettings(EncoderTrainingSettings):
     """How MAML is trained; defaults of Chen et al. 2019, who use one step of 0.1 for drawings.
 
-    way: the one number of classes; steps, rate, first_order: of the inner loop. A step of the recipe is over `batch` episodes (published:
+    way: the one number of classes; steps, rate, first_order: of the inner loop; together: answers by the statistics of all queries of an
+    episode (published), not by those of its support, so that an answer hangs on the other queries. A step of the recipe is over `batch` episodes (published:
     4, drawings 32), whose mean gradient is taken for their sum: for Adam this is the same.
     """
 
@@ -34,6 +36,7 @@ class MamlTrainingSettings(EncoderTrainingSettings):
     steps: int = 5
     rate: float = 0.01
     first_order: bool = False
+    together: bool = False
 
 
 class MamlTraining(NetworkTraining):
@@ -41,7 +44,7 @@ class MamlTraining(NetworkTraining):
 
     def __init__(self, network: MamlNetwork, settings: MamlTrainingSettings) -> None:
         super().__init__(network, settings)
-        self.n_way = settings.way
+        self.n_way, self.together = settings.way, settings.together
         self.inner = InnerLoop(steps=settings.steps, rate=settings.rate, first_order=settings.first_order)
 
     def episode_loss(self, episode: ImageEpisode, generator: torch.Generator) -> dict[str, Tensor]:
@@ -53,11 +56,13 @@ class MamlTraining(NetworkTraining):
         return {"loss": found.loss.detach() + slope - slope.detach()}
 
     def scores(self, episode: ImageEpisode) -> Tensor:
-        """Scores (N Q, N) after adapting, with the statistics of the support, so that no query's answer hangs on the others."""
+        """Scores (N Q, N) after adapting, by the statistics of the support or of all queries together."""
         parameters = {name: value.detach() for name, value in self.network.named_parameters()}
         supports, queries = (self.numbers(part).flatten(0, 1) for part in (episode.support, episode.query))
         inner = InnerLoop(steps=self.inner.steps, rate=self.inner.rate, first_order=True)  # nothing is differentiated further
         moved = adapted(self.network, parameters, supports, support_labels(episode.support), inner)
+        if self.together:
+            return functional_call(self.network, moved, (queries,))
         found: Tensor = settled(self.network, moved, support_statistics(self.network, moved, supports))(queries)
         return found
 

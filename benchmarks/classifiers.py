@@ -39,6 +39,8 @@ SHARED = "../shared/data"
 OMNIGLOT, LAKE, CALTECH = "omniglot", "lake", "caltech"
 PLACES = {OMNIGLOT: ("omniglot-mini:", "omniglot_mini"), LAKE: ("lake:", "omniglot_mini"), CALTECH: ("", "caltech_mini")}
 SIDES = {OMNIGLOT: 28, LAKE: 28, CALTECH: 84}
+TITLES = {"baseline-plus": "baseline++", "matching": "matching, plain", "matching-fce": "matching, full context", "maml": "maml, second order"}
+TITLES |= {"maml-first-order": "maml, first order", "hallucinator": "prototypical with 5 hallucinated examples a class"}
 METHODS = ("prototypical", "matching", "baseline", "baseline++")  # on the frozen backbone, nothing is trained
 
 
@@ -116,7 +118,8 @@ def rows_of(runs: Path) -> list[Row]:
         run, data = runs / recipe.stem, (CALTECH,) if recipe.stem.endswith("caltech") else (OMNIGLOT, LAKE)
         if not (run / "best.safetensors").is_file():
             continue
-        title = recipe.stem.rpartition("-")[0].replace("-", " ") + ", trained"
+        name = recipe.stem.rpartition("-")[0]
+        title = f"{TITLES.get(name, name)}, trained"
         rows.append(Row(recipe.stem, title, data, lambda bench, _, run=run: TrainedAnswers(_trained(run), bench), run=run))
         if recipe.stem.startswith("maml"):
             together = f"{title}, queries answered together (published)"

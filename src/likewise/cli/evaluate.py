@@ -225,7 +225,7 @@ def _of_classes(
     data = open_classes(benchmark, lists)
     setting = ClassSetting(**{name: value for name, value in asked.items() if value is not None})
     if official:
-        setting = published_sampler(setting, data.name)
+        setting = published_sampler(setting, data.name, asked["episodes"])
     names = ",".join(of_classes.class_methods()) if base.method == running.ALL else base.method
     contenders = running.contenders_named(names, base, "mask")
     records = of_classes.run_classes(of_classes.ClassJob(data, setting, out, trained_on, _Teller()), contenders)

@@ -78,7 +78,8 @@ def test_an_evaluation_that_was_stopped_goes_on_and_a_longer_one_follows(bars, t
 
 
 def test_official_episodes_are_those_of_the_published_sampler(bars):
-    setting = published_sampler(SETTING, "omniglot")
+    assert [published_sampler(SETTING, name).episodes for name in ("omniglot", "cub")] == [1000, 5]
+    setting = published_sampler(SETTING, "omniglot", 5)
     assert (setting.sampler, setting.seed, setting.rule) == ("prototypical", 1234, "sample")
     wanted = [episode.classes.tolist() for episode in prototypical_episodes(bars.part("test").draw(3, 2, 4), 5)]
     assert [classes for _, classes in asked_episodes(bars, setting)] == wanted

@@ -22,7 +22,7 @@ from likewise.functional.intervals import Rule
 
 Sampler = Literal["numbered", "prototypical", "closer-look"]
 RULES: Mapping[Sampler, Rule] = {"numbered": "sample", "prototypical": "sample", "closer-look": "population"}  # of the published code
-PUBLISHED_SEED = 1234  # Snell et al. 2017
+PUBLISHED_SEED, PUBLISHED_EPISODES = 1234, 1000  # Snell et al. 2017
 Told = Callable[[int, int], None]  # episodes done, of how many
 
 
@@ -52,11 +52,14 @@ class ClassSetting:
         return {name: value for name, value in asdict(self).items() if name != "episodes"}
 
 
-def published_sampler(setting: ClassSetting, benchmark: str) -> ClassSetting:
-    """The setting with the sampler that is published for a benchmark: of characters that of Snell et al. 2017 by its seed, else that of Chen et al. 2019."""
+def published_sampler(setting: ClassSetting, benchmark: str, episodes: int | None = None) -> ClassSetting:
+    """The setting with the sampler that is published for a benchmark: of characters that of Snell et al. 2017 by its seed, else that of Chen et al. 2019.
+
+    episodes: how many, None for the published number, 1,000 and 600.
+    """
     if benchmark.startswith("omniglot"):
-        return replace(setting, sampler="prototypical", seed=setting.seed or PUBLISHED_SEED)
-    return replace(setting, sampler="closer-look")
+        return replace(setting, sampler="prototypical", seed=setting.seed or PUBLISHED_SEED, episodes=episodes or PUBLISHED_EPISODES)
+    return replace(setting, sampler="closer-look", episodes=episodes or setting.episodes)
 
 
 def drawn_episodes(draw: Draw, setting: ClassSetting) -> Iterator[ClassEpisode]:

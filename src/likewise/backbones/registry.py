@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from likewise.backbones.checkpoint import check_layout, official_names
+from likewise.backbones.checkpoint import filled, official_names
 from likewise.backbones.vit import VisionTransformer, VitConfig
 from likewise.errors import UsageError, close_match
 
@@ -96,10 +96,7 @@ def from_tensors(name: str, sha256: str, config: VitConfig, tensors: Mapping[str
     """A backbone from opened tensors with official or `transformers` names; every tensor must fit."""
     with torch.device("meta"):
         network = VisionTransformer(config)
-    named = {key: value.float() for key, value in official_names(tensors).items()}
-    check_layout(named, network.state_dict(), name)
-    network.load_state_dict(named, assign=True)
-    return Backbone(name, sha256, network.eval().requires_grad_(False))
+    return Backbone(name, sha256, filled(network, official_names(tensors), name))
 
 
 def _random(name: str) -> Backbone:

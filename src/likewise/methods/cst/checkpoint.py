@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from likewise.backbones.checkpoint import filled
 from likewise.errors import WeightsError
 from likewise.methods.cst.enhancer import MaskEnhancer
 from likewise.methods.cst.model import Learner
@@ -43,13 +44,8 @@ def learner_of(tensors: Mapping[str, Tensor], *, side: int = 12, kernels: tuple[
     if min(widths) < 8 or any(width % 16 for width in widths):
         raise WeightsError(f"its transformer has layers of {widths} channels, {len(kernels)} layers are expected", where=where, remedy=_REMEDY)
     with torch.device("meta"):
-        learner = Learner(channels, side, kernels, tuple(widths), coupled).requires_grad_(False)
-    layout = learner.state_dict()
-    wrong = sorted(layout.keys() ^ found.keys()) + [name for name in layout.keys() & found.keys() if layout[name].shape != found[name].shape]
-    if wrong:
-        raise WeightsError(f"{len(wrong)} tensors are missing, unexpected or of another shape ({', '.join(wrong[:4])})", where=where, remedy=_REMEDY)
-    learner.load_state_dict({name: tensor.float() for name, tensor in found.items()}, assign=True)
-    return learner.eval()
+        learner = Learner(channels, side, kernels, tuple(widths), coupled)
+    return filled(learner, found, where, _REMEDY)
 
 
 def enhancer_of(tensors: Mapping[str, Tensor]) -> MaskEnhancer | None:

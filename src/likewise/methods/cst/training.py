@@ -18,6 +18,7 @@ from likewise.errors import UsageError, close_match
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.layers.correlation import unit_query, unit_support
 from likewise.methods.base import MethodSettings
+from likewise.methods.correlating import heads_of, token_spec
 from likewise.methods.cst.checkpoint import ENHANCER, enhancer_of, learner_of
 from likewise.methods.cst.enhancer import MaskEnhancer, enhancer_loss, new_enhancer
 from likewise.methods.cst.method import Cst, CstSettings
@@ -65,7 +66,7 @@ class CstTraining:
     def wants(self) -> tuple[FeatureSpec, ...]:
         """All layers at the square size, with queries and keys of the last block; the last block of another backbone for pseudo masks."""
         extractor = extractor_spec(self.settings.side, self.settings.pseudo_backbone)
-        return (_own_spec(self.settings),) if extractor is None else (_own_spec(self.settings), extractor)
+        return (token_spec(self.settings.side),) if extractor is None else (token_spec(self.settings.side), extractor)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The learner's."""
@@ -100,7 +101,7 @@ class CstTraining:
         """The loss of an episode with its terms "classes" and "masks". There is no chance in it."""
         del generator
         query, support = episode.query, episode.support
-        heads = _heads(support, self.settings)
+        heads = heads_of(support) if self.settings.many_heads else 1
         mine = unit_query(query.tokens[None].float(), heads)
         theirs = unit_support(support.prefix[None, :, 0].float(), support.tokens[None].float(), support.grid, self.learner.side, heads)
         hidden = self.learner.hidden(self._support_mask(episode)[None])
@@ -155,7 +156,7 @@ class CstEnhancerTraining:
 
     def wants(self) -> tuple[FeatureSpec, ...]:
         """What the learner wants, so that cached features serve both."""
-        return (_own_spec(self.settings),)
+        return (token_spec(self.settings.side),)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The enhancer's."""
@@ -207,18 +208,6 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
     return CstTraining(untrained(channels, settings.square, settings.kernels, coupled=settings.coupled, seed=seed), settings, enhancer)
 
 
-def _own_spec(settings: CstTrainingSettings) -> FeatureSpec:
-    return FeatureSpec(layers=(), side=settings.side, squash=True, qk=True)
-
-
 def _extracted(episode: TrainingEpisode) -> tuple[ImageFeatures, ImageFeatures]:
     """Query and support as pseudo masks see them: by another backbone where there is one."""
     return episode.more[0] if episode.more else (episode.query, episode.support)
-
-
-def _heads(item: ImageFeatures, settings: CstTrainingSettings) -> int:
-    if not settings.many_heads:
-        return 1
-    if item.q is None:
-        raise ValueError("correlations by head need queries of the last block, which say how many heads there are")
-    return item.q.shape[0]

@@ -45,17 +45,16 @@ def trained(name: str) -> str:
 
 
 def asked(names: Sequence[str]) -> Iterator[Asked]:
-    """The cells: every place at 1 to 5 ways, then five examples a class where classes have six pictures; `analogy`, the slowest, at one way alone."""
-    here = tuple(trained(name) for name in TRAINED if name in names)
+    """The cells: every place at 1 to 5 ways, then five examples a class where classes have six pictures."""
+    contenders = (*FREE, *(trained(name) for name in TRAINED if name in names), "analogy")
     settings = tuple(word for name, pair in zip(SETTINGS[::2], SETTINGS[1::2], strict=True) if pair.partition(".")[0] in names for word in (name, pair))
     for place in PLACES:
         for way in WAYS:
-            contenders = (*FREE, *here, *(("analogy",) if way == 1 else ()))
             yield Asked(place, contenders, "mask", way=way, episodes=60, out=OUT, more=settings)
     for place in PLACES[:2]:
         for way in MANY:
             least = Place(place.name, f"{place.what}, of at least six pictures", place.data, (*place.options, "--least", "6"))
-            yield Asked(least, (*FREE, *here), "mask", way=way, shot=5, episodes=60, out=OUT, more=settings)
+            yield Asked(least, contenders, "mask", way=way, shot=5, episodes=60, out=OUT, more=settings)
 
 
 def cost(name: str, checkpoint: str | None) -> dict[str, Any]:

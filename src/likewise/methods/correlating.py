@@ -15,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,29 +25,10 @@ from likewise.data import OutputKind, Support
 from likewise.errors import InputError, UsageError
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.layers.correlation import unit_query
-from likewise.layers.correlation_transformer import PairSupport
+from likewise.layers.correlation_transformer import CorrelationTransformer, PairSupport
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.patches import answer
 from likewise.methods.prompts import patch_labels
-
-
-class CorrelationLearner(Protocol):
-    """The part that is trained. channels: maps of correlations it reads; sides: of the square of support tokens before and behind each layer."""
-
-    channels: int
-    sides: list[int]
-
-    def hidden(self, masks: Tensor) -> tuple[Tensor, ...]:
-        """Which support tokens lie outside masks (X, H, W), for each layer."""
-        ...
-
-    def pairs(self, query: Tensor, support: PairSupport, grid: tuple[int, int], tile: int) -> tuple[Tensor, Tensor]:
-        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of unit tokens (X, L, A, h*w, d); index 1 is "it is there"."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """The tensors by name."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +57,11 @@ class CorrelatingMethod(Method):
         self._checkpoint = checkpoint
 
     @abstractmethod
-    def _untrained(self, channels: int) -> CorrelationLearner:
+    def _untrained(self, channels: int) -> CorrelationTransformer:
         """A learner for so many maps of correlations, with initial numbers that are always the same."""
 
     @abstractmethod
-    def _opened(self, checkpoint: Mapping[str, Tensor]) -> CorrelationLearner:
+    def _opened(self, checkpoint: Mapping[str, Tensor]) -> CorrelationTransformer:
         """The learner of a checkpoint; WeightsError for one of another method."""
 
     @abstractmethod
@@ -136,7 +117,7 @@ class CorrelatingMethod(Method):
     def _spec(self) -> FeatureSpec:
         return token_spec(self.settings.side)
 
-    def _learner(self, item: ImageFeatures) -> CorrelationLearner:
+    def _learner(self, item: ImageFeatures) -> CorrelationTransformer:
         channels = item.tokens.shape[0] * self._heads(item)
         learner = self._untrained(channels) if self._checkpoint is None else self._opened(self._checkpoint)
         if learner.channels != channels:
@@ -158,12 +139,11 @@ class CorrelatingMethod(Method):
                 mask = torch.from_numpy(drawn.astype("float32"))
             elif mask is None:
                 coarse = coarse or patch_labels(support, own)
-                share = coarse[index].shares[:, place + 1].reshape(own[index].grid)
-                mask = (share >= share.max().clamp_max(0.5)).float()
+                mask = coarse[index].mask(place, own[index].grid)
             masks.append(resize_nearest(mask, (self.settings.side, self.settings.side)))
         return torch.stack(masks)
 
-    def _answer(self, query: Query, item: ImageFeatures, memory: Memory, learner: CorrelationLearner) -> RawPrediction:
+    def _answer(self, query: Query, item: ImageFeatures, memory: Memory, learner: CorrelationTransformer) -> RawPrediction:
         mine = unit_query(item.tokens[None].float(), self._heads(item))
         size = query.size if self.settings.official else (2 * item.grid[0], 2 * item.grid[1])
         places, count = memory.tensors["pair_class"], int(memory.facts["classes"])

@@ -6,14 +6,14 @@ frozen: the program's backbone, or the network that the training starts from (`l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.backbones.features import ImageFeatures
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError, close_match
 from likewise.functional.frame_losses import log_maps, mask_loss, presence_loss
@@ -21,8 +21,9 @@ from likewise.functional.resize import resize_nearest
 from likewise.layers.correlation_pyramid import PyramidLearner, correlations, unit
 from likewise.layers.fscs import merge_backgrounds
 from likewise.methods.base import MethodSettings
-from likewise.methods.pyramid_levels import LEVELS, levels_of, not_vanished, spec_of, square_of, squared, token_channels
-from likewise.methods.pyramid_weights import BACKBONE, LEARNER, backbone_of, part
+from likewise.methods.learner_training import LearnerTraining
+from likewise.methods.pyramid_levels import LEVELS, levels_of, not_vanished, square_of, squared, token_channels
+from likewise.methods.pyramid_weights import LEARNER, backbone_of, part
 from likewise.methods.pyramids import SUPPORTS, PyramidMethod, PyramidSettings
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
@@ -52,38 +53,17 @@ class PyramidTrainingSettings(MethodSettings):
         return self.support or ("auto" if self.supervision == "masks" else "none")
 
 
-class PyramidTraining:
+class PyramidTraining(LearnerTraining):
     """The learner under training. See `Trainable`."""
 
     def __init__(self, kind: type[PyramidMethod], learner: PyramidLearner, settings: PyramidTrainingSettings, start: Mapping[str, Tensor]) -> None:
-        self.kind, self.settings = kind, settings
-        self.learner = learner.requires_grad_(True).train()
-        self._backbone_tensors = {BACKBONE + name: tensor for name, tensor in part(start, BACKBONE).items()}
-        self.network = backbone_of(self._backbone_tensors)
-
-    def wants(self) -> tuple[FeatureSpec, ...]:
-        """The picture alone for a network of its own, else all layers of the backbone."""
-        return (spec_of(self.settings.side, own_backbone=self.network is not None),)
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The learner's."""
-        return self.learner.parameters()
-
-    def to(self, device: torch.device) -> None:
-        """Move learner and network."""
-        self.learner.to(device)
-        if self.network is not None:
-            self.network.to(device)
-
-    def checkpoint(self) -> dict[str, Tensor]:
-        """The learner's tensors, and the network's as they came."""
-        return {**{LEARNER + name: tensor for name, tensor in self.learner.state_dict().items()}, **self._backbone_tensors}
+        self.kind, self.settings, self.learner, self.network = kind, settings, learner, backbone_of(start)
+        super().__init__(learner, self.network, settings.side, start)
 
     def method(self) -> PyramidMethod:
         """The method with copies of the tensors as they are now."""
         own = self.settings
-        settings = PyramidSettings(side=own.side, support=own.shows, many_heads=own.many_heads, square=own.square)
-        return self.kind(settings, {name: tensor.detach().cpu().clone() for name, tensor in self.checkpoint().items()})
+        return self.kind(PyramidSettings(side=own.side, support=own.shows, many_heads=own.many_heads, square=own.square), self.copies())
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of an episode with its one term, "masks" or "classes". There is no chance in it."""

@@ -2,6 +2,7 @@
 
 load_backbone("dinov2-reg-small")        weights of the registry
 load_backbone("random:vit-small-14")     random numbers, for tests and benches; never chosen by itself
+load_backbone("none")                    nothing, for methods that run a network of their checkpoint
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def load_backbone(name: str) -> Backbone:
 
     Raises UsageError for a name that is no backbone, WeightsError for weights that are missing or do not fit.
     """
+    if name == "none":
+        return nothing()
     if name.startswith("random:"):
         return _random(name)
     from likewise import weights
@@ -97,6 +100,12 @@ def from_tensors(name: str, sha256: str, config: VitConfig, tensors: Mapping[str
     with torch.device("meta"):
         network = VisionTransformer(config)
     return Backbone(name, sha256, filled(network, official_names(tensors), name))
+
+
+def nothing() -> Backbone:
+    """What stands where a method runs a network of its own and reads no other; a `FeatureProvider` refuses to run it."""
+    with torch.device("meta"):
+        return Backbone("none", "", VisionTransformer(RANDOM["vit-tiny-14"]).eval().requires_grad_(False))
 
 
 def _random(name: str) -> Backbone:

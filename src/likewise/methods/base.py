@@ -141,6 +141,10 @@ class Method(ABC):
         """The image network that came with the checkpoint; None where a backbone is named beside it, as for most."""
         return None
 
+    def reads_backbone(self) -> bool:
+        """Whether features of a backbone are asked for; False where the checkpoint brings the one network that is run."""
+        return True
+
     def mounted(self, backbone: Backbone) -> Self:
         """This method with the network itself, for those that run or tune it; by default the method as it is.
 

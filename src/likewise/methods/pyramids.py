@@ -121,6 +121,10 @@ class PyramidMethod(Method):
             _ = found._trained  # what is wrong with the tensors is said here
         return found
 
+    def reads_backbone(self) -> bool:
+        """False for a checkpoint with a network of its own."""
+        return self.own_backbone is None
+
     def mounted(self, backbone: Backbone) -> Self:
         """This method, where a checkpoint fits the backbone. Raises InputError where not."""
         if self.own_backbone is None and backbone.config.depth < LEVELS:

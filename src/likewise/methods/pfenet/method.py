@@ -87,6 +87,10 @@ class Pfenet(Method):
                 )
         return found
 
+    def reads_backbone(self) -> bool:
+        """False for a checkpoint with a network of its own."""
+        return self.network is None
+
     def mounted(self, backbone: Backbone) -> Self:
         """This method, where a checkpoint fits the backbone. Raises InputError where not."""
         if self._checkpoint is not None and self.network is None and self._trained.channels != 2 * backbone.config.width:

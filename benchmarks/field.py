@@ -1,27 +1,23 @@
 """The methods around CST in the same episodes: HSNet, ASNet, PANet, PFENet and EMAT, `cst`, and `analogy` and `prototype` beside them.
 
     python benchmarks/field.py [--checkpoint NAME=FILE ...] [--only PLACE ...] [--without METHOD ...] [--shard i/n] [--page]
-    python benchmarks/field.py --cost [--checkpoint NAME=FILE ...]
 
 Each cell is a call of `likewise evaluate`, whose command is printed; what is there already is not made again. Checkpoints are those of
-recipes/NAME/small-pixel.toml; a method that needs one and has none is left out. Queries may show none of the classes (FS-CS). `--cost` counts learned
-numbers, multiply-adds of a query and the largest memory in a process of its own. Results stand in bench/field (ignored); the tables go to
+recipes/NAME/small-pixel.toml; a method that needs one and has none is left out. Queries may show none of the classes (FS-CS). What they cost is
+measured by field_cost.py. Results stand in bench/field (ignored); the tables go to
 docs/methods/field.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from accuracy import shard
-from common import BENCH, DATA, DOCS, ROOT, cells, classes, forget_peak, need_shared, peak_mb, picture, read_json, truth, write_json
+from common import BENCH, DOCS, ROOT, need_shared
 from laboratory import SIDE, Asked, Place, tables
 from marks import between_marks
 
@@ -57,34 +53,10 @@ def asked(names: Sequence[str]) -> Iterator[Asked]:
             yield Asked(least, contenders, "mask", way=way, shot=5, episodes=60, out=OUT, more=settings)
 
 
-def cost(name: str, checkpoint: str | None) -> dict[str, Any]:
-    """Learned numbers, multiply-adds of a query with one example of one class, and the largest memory in MB, of this process."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    import likewise
-    from likewise.weights import read_checkpoint
-
-    cell = next(iter(cells(["landmark"], ["1"], 1)))
-    example = likewise.Example(picture(cell.set, cell.support[0]), label_map=truth(cell.set, cell.support[0]))
-    settings: dict[str, Any] = {"side": SIDE} if checkpoint is not None and name != "pfenet" else {}
-    forget_peak()
-    task = likewise.learn(likewise.Support([example], classes=classes(cell.set)), method=name, preset="fast", engine="torch", checkpoint=checkpoint, **settings)
-    image = task.prepare(DATA / cell.set / "images" / picture(cell.set, cell.query[0]).name)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        task.predict_prepared([image])
-    tensors = {} if checkpoint is None else read_checkpoint(Path(checkpoint))[0]
-    learned = sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point())
-    return {"learned": learned, "multiply_adds": counter.get_total_flops() // 2, "mb": peak_mb()}
-
-
-def costs() -> list[str]:
-    """The table of what was counted."""
-    lines = ["", "| | learned numbers | multiply-adds of a query, billions, the backbone among them | MB |", "|---|---|---|---|"]
-    for path in sorted(OUT.glob("cost/*.json")):
-        told = read_json(path)
-        lines.append(f"| `{path.stem}` | {told['learned']:,} | {told['multiply_adds'] / 1e9:.1f} | {told['mb']:.0f} |")
-    return lines
+def checkpoint_of(name: str) -> str | None:
+    """The checkpoint of a method that was named, now or earlier."""
+    file = RUNS / name / "trained.safetensors"
+    return str(file) if file.exists() else None
 
 
 def main() -> None:
@@ -96,8 +68,6 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", type=int, help="only these")
     parser.add_argument("--shard", type=shard, default=(1, 1), help="i/n: the i-th of n shares of the work")
     parser.add_argument("--page", action="store_true", help="measure nothing")
-    parser.add_argument("--cost", action="store_true")
-    parser.add_argument("--cost-of", help=argparse.SUPPRESS)
     told = parser.parse_args()
     need_shared()
     files: Mapping[str, str] = dict(pair.partition("=")[::2] for pair in told.checkpoint)
@@ -106,24 +76,15 @@ def main() -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(Path(file).resolve())
-    names = [name for name in TRAINED if (RUNS / name / "trained.safetensors").exists()]
-    if told.cost_of:
-        spent = cost(told.cost_of, str(RUNS / told.cost_of / "trained.safetensors") if told.cost_of in names else None)
-        write_json(OUT / "cost" / f"{told.cost_of}.json", spent)
-        print(told.cost_of, json.dumps(spent), flush=True)
-        return
-    if told.cost:
-        for name in (*FREE, *names, "analogy"):
-            subprocess.run([sys.executable, __file__, "--cost-of", name], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    names = [name for name in TRAINED if checkpoint_of(name)]
     found = list(asked(names))
     index, count = told.shard
-    for cell in [] if told.page or told.cost else found[index - 1 :: count]:
+    for cell in [] if told.page else found[index - 1 :: count]:
         if (not told.only or cell.place.name in told.only) and (not told.ways or cell.way in told.ways):
             cell = Asked(**{**vars(cell), "contenders": tuple(one for one in cell.contenders if one.partition(":")[0] not in told.without)})
             print("likewise", *cell.command, flush=True)
             subprocess.run([sys.executable, "-m", "likewise", *cell.command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     between_marks(PAGE, "field", ["", *tables(found)])
-    between_marks(PAGE, "cost", costs())
 
 
 if __name__ == "__main__":

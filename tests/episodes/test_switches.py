@@ -50,7 +50,7 @@ class TestNeeds:
     def test_what_a_row_needs_is_a_recipe_that_is_here_with_settings_that_exist(self):
         from likewise.training.recipe import read_recipe
 
-        asked = {(found.method, found.recipe, found.overrides) for row in every_row() if not (found := need_of(row)).obstacle}
+        asked = {(found.method, found.recipe, found.overrides) for row in every_row() if (found := need_of(row)).recipe}
         assert len(asked) > 20
         assert {method for method, *_ in asked} == {"cst", "hsnet", "asnet", "pfenet"}
         for method, name, overrides in asked:
@@ -60,7 +60,7 @@ class TestNeeds:
     def test_the_words_of_a_recipe_say_what_its_switches_ask(self):
         for row in every_row():
             asked = need_of(row)
-            if asked.obstacle:
+            if not asked.recipe:
                 continue
             told = tomllib.loads((RECIPES / asked.method / f"{asked.recipe}.toml").read_text())
             words = dict(text.split("=") for text in asked.overrides)
@@ -95,6 +95,11 @@ class TestNeeds:
     )
     def test_switches_of_the_ablations(self, table, words, overrides):
         assert need(table, words, "pixel" if table in ("7",) else None).overrides == overrides
+
+    def test_the_rows_of_dino_need_its_pseudo_masks_alone(self):
+        rows = [row for row in every_row() if row.method == "DINO"]
+        assert {row.table for row in rows} == {"1", "2", "a.9", "a.10", "a.11"}
+        assert {need_of(row).told for row in rows} == {"needs class-attention with --backbone dino-small-8, in which nothing is trained"}
 
     def test_what_is_not_here_says_why(self):
         assert "statistics of batches" in need("4", "PANet").told
@@ -147,6 +152,16 @@ def test_a_checkpoint_stands_beside_the_rows_that_were_trained_alike_and_the_oth
     assert sum(record["method"] == "prototype" for record in records) == 4
     assert page.count("- CST, coupled heads: repeated by cst-coupled") == 2
     assert page.count("- CST, decoupled heads: not repeated: needs cst:CHECKPOINT of `likewise train recipes/cst/pascal-pixel.toml`") == 2
+
+
+@pytest.mark.parametrize(("pseudo", "told"), [("attention", "repeated by class-attention"), ("tokens", "not repeated: needs class-attention with")])
+def test_a_method_without_training_repeats_the_rows_of_its_settings(tmp_path, pseudo, told):
+    data = LabelledBenchmark.open(labelled_folder(tmp_path / "set", {1: 3, 2: 3}), folds=1)
+    settings = {"side": 56, "pseudo": pseudo}
+    one = Contender(method="class-attention", settings=settings, backbone="random:vit-tiny-14", place=Place("cpu", "torch"))
+    page, records = run_table(Job(data, [0]), [one], Setting(episodes=1), "1")
+    assert [(record["episodes"]["way"], record["repeats"] == ["DINO"]) for record in records] == [(1, pseudo == "attention"), (2, pseudo == "attention")]
+    assert page.count(f"- DINO: {told}") == 2
 
 
 def test_rows_with_true_masks_at_test_time_are_apart_from_those_of_tags():

@@ -47,6 +47,7 @@ USUAL: Mapping[str, Any] = {
     "class_supervised": False,  # the backbone
 }
 _METHOD = "cst"
+_FREE, _FREE_BACKBONE = "class-attention", "dino-small-8"  # the pseudo masks themselves, the row DINO
 _IMAGE = ("method.supervision=classes", "optimiser.rate=1e-4", "validation.support=tag", "validation.metric=exact_ratio")  # over a recipe with masks
 _PEERS: Mapping[str, str] = {"HSNet": "hsnet", "ASNet": "asnet", "PFENet": "pfenet", "PANet": "panet"}
 
@@ -55,8 +56,8 @@ _PEERS: Mapping[str, str] = {"HSNet": "hsnet", "ASNet": "asnet", "PFENet": "pfen
 class Need:
     """What repeats a row: a checkpoint of `method` trained by `recipe` with `overrides`, which say the same as `switches`.
 
-    switches: what `trained_with` must say; obstacle: why nothing here repeats it, "" where something does; true_support: the support shows
-    its masks, though training had few.
+    recipe: "" of a method that is not trained; switches: what `trained_with` must say, or the settings of such a method;
+    obstacle: why nothing here repeats it, "" where something does; true_support: the support shows its masks, though training had few.
     """
 
     method: str = ""
@@ -71,10 +72,12 @@ class Need:
         """In a clause: the command that trains it, or the obstacle."""
         if self.obstacle:
             return self.obstacle
+        if not self.recipe:
+            return f"needs {self.method} with --backbone {_FREE_BACKBONE}, in which nothing is trained"
         return f"needs {self.method}:CHECKPOINT of `{' '.join(['likewise train', f'recipes/{self.method}/{self.recipe}.toml', *self.overrides])}`"
 
     def met_by(self, trained: Mapping[str, Any] | None) -> bool:
-        """Whether a checkpoint trained with these values repeats the row."""
+        """Whether a checkpoint trained with these values, or a method with these settings, repeats the row."""
         return not self.obstacle and trained is not None and all(trained.get(name) == value for name, value in self.switches.items())
 
 
@@ -85,6 +88,8 @@ def need_of(row: Published) -> Need:
         return _cst(row, {"many_heads": many}, () if many else ("method.many_heads=false",))
     if row.method in _PEERS:
         return _peer(row, _PEERS[row.method])
+    if row.method == "DINO":
+        return Need(_FREE, switches={"pseudo": "attention", "threshold": 0.4})
     if not row.method.startswith("CST"):
         return Need(obstacle="not in this program")
     if row.variant.get("backbone") == "ResNet-50":

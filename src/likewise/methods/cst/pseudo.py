@@ -35,17 +35,33 @@ def head_cosines(class_query: Tensor, keys: Tensor) -> Tensor:
     return (normalize(keys, dim=-1) @ normalize(class_query, dim=-1)[..., None])[..., 0]
 
 
+def class_query(support: ImageFeatures, source: str = "attention") -> Tensor:
+    """What the class token of a support image asks for, (A, d); of output "tokens" the token itself, as one head.
+
+    Raises ValueError for features without queries and keys.
+    """
+    if source == "tokens":
+        return support.prefix[-1, :1].float()
+    if support.prefix_qk is None:
+        raise ValueError("pseudo masks need queries and keys of the last block")
+    return support.prefix_qk[0, :, 0].float()
+
+
+def patch_keys(image: ImageFeatures, source: str = "attention") -> Tensor:
+    """What the patches of an image answer with, (A, P, d); ValueError as for `class_query`."""
+    if source == "tokens":
+        return image.tokens[-1:].float()
+    if image.k is None:
+        raise ValueError("pseudo masks need queries and keys of the last block")
+    return image.k.float()
+
+
 def cosines_of(image: ImageFeatures, support: ImageFeatures, source: str = "attention") -> Tensor:
     """Cosines (A, h, w) of an image's patches with the class token of a support image; of output "tokens" there is one head.
 
     Raises ValueError for features without queries and keys.
     """
-    if source == "tokens":
-        last = normalize(image.tokens[-1].float(), dim=-1) @ normalize(support.prefix[-1, 0].float(), dim=-1)
-        return last.reshape(1, *image.grid)
-    if image.k is None or support.prefix_qk is None:
-        raise ValueError("pseudo masks need queries and keys of the last block")
-    return head_cosines(support.prefix_qk[None, 0, :, 0].float(), image.k[None].float())[0].reshape(-1, *image.grid)
+    return head_cosines(class_query(support, source)[None], patch_keys(image, source)[None])[0].reshape(-1, *image.grid)
 
 
 def pseudo_masks(cosines: Tensor, size: tuple[int, int], threshold: float = THRESHOLD) -> Tensor:

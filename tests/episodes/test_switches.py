@@ -66,6 +66,7 @@ class TestNeeds:
             words = dict(text.split("=") for text in asked.overrides)
             if asked.method != "cst":
                 trained = {"supervision": words.get("method.supervision", told["method"].get("supervision", "masks")), "masks": 100.0}
+                trained["empty"] = told["source"][0].get("empty", True)
                 assert asked.met_by({**trained, "own_network": "start" in told["method"]}), (row.table, row.title, asked)
                 continue
             found = {
@@ -78,6 +79,7 @@ class TestNeeds:
                 "class_supervised": words.get("backbone.name", "").startswith("vit-"),
                 "pseudo": words.get("method.pseudo", "attention"),
                 "pseudo_backbone": words.get("method.pseudo_backbone", ""),
+                "empty": told["source"][0].get("empty", True),
             }
             assert asked.met_by(found), (row.table, row.title, asked, found)
 
@@ -101,10 +103,17 @@ class TestNeeds:
         assert {row.table for row in rows} == {"1", "2", "a.9", "a.10", "a.11"}
         assert {need_of(row).told for row in rows} == {"needs class-attention with --backbone dino-small-8, in which nothing is trained"}
 
+    @pytest.mark.parametrize(("words", "method"), [("HSNet", "hsnet"), ("ASNet", "asnet"), ("CST", "cst")])
+    @pytest.mark.parametrize("table", ["8", "a.13"])
+    def test_segmentation_alone_is_trained_without_empty_queries(self, table, words, method):
+        asked = need(table, words)
+        assert asked.told == f"needs {method}:CHECKPOINT of `likewise train recipes/{method}/coco-fss.toml`"
+        assert not asked.switches["empty"]
+        assert not asked.met_by({**asked.switches, "empty": True})
+
     def test_what_is_not_here_says_why(self):
         assert "statistics of batches" in need("4", "PANet").told
         assert need("8", "RPMM").told == "not in this program"
-        assert "segmentation alone" in need("8", "HSNet").told
         assert "ResNet" in need("a.4", "(a)").told
         assert "ResNet" in need("6", "CNN").told
 
@@ -123,6 +132,15 @@ class TestTrainedWith:
         assert need("1", "HSNet").met_by(found)
         assert not need("4", "HSNet").met_by(found)
         assert not need("a.5", "HSNet", "image").met_by(found)
+
+    @pytest.mark.parametrize(("method", "words"), [("cst", "CST"), ("hsnet", "HSNet")])
+    def test_what_was_trained_without_empty_queries_repeats_segmentation_alone_and_nothing_else(self, tmp_path, method, words):
+        told = {"method": {"name": method, "start": None if method == "cst" else "resnet.safetensors"}, "backbone": {"name": "random:vit-tiny-14"}}
+        (tmp_path / "recipe.json").write_text(json.dumps({**told, "source": [{"masks": 100.0, "empty": False}]}))
+        found = trained_with(tmp_path / "best.safetensors")
+        assert need("8", words).met_by(found)
+        assert not need("8", words).met_by({**found, "empty": True})
+        assert not need("a.12", words).met_by(found)
 
     def test_nothing_is_known_of_other_checkpoints(self, tmp_path):
         assert trained_with("random") is None

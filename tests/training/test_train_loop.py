@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from likewise.backbones import load_backbone
 from likewise.errors import InputError, OutputError, UsageError, WeightsError
 from likewise.task.equipping import equip
-from likewise.training.loop import BEST, LAST, LOSSES, VALIDATIONS, train
+from likewise.training.loop import BEST, LAST, LOSSES, VALIDATIONS, _told, train
 from likewise.training.machine import share_gradients
 from likewise.training.recipe import read_recipe
 from likewise.training.record import read_log
@@ -162,6 +162,12 @@ def test_a_finished_run_is_not_run_again_and_its_folder_takes_no_other(recipe_fi
         train(read_recipe(recipe_file, ["seed=4"]), undisturbed)
     train(read_recipe(recipe_file, ["seed=4"]), undisturbed, anew=True)
     assert (undisturbed / LAST).read_bytes() != before
+
+
+def test_a_switch_that_is_not_used_leaves_older_runs_theirs(recipe_file):
+    plain, whole = read_recipe(recipe_file), read_recipe(recipe_file, ["source.1.empty=false"])
+    assert all("empty" not in section for section in (*_told(plain)["source"], _told(plain)["validation"]))
+    assert [section.get("empty") for section in _told(whole)["source"]] == [None, False]
 
 
 def test_a_damaged_state_is_said_and_nothing_is_overwritten(recipe_file, undisturbed):

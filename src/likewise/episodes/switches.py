@@ -45,6 +45,7 @@ USUAL: Mapping[str, Any] = {
     "class_weight": 0.1,
     "pseudo_backbone": "",  # that of the learner
     "class_supervised": False,  # the backbone
+    "empty": True,  # episodes whose query shows nothing of the class; none in segmentation alone
 }
 _METHOD = "cst"
 _FREE, _FREE_BACKBONE = "class-attention", "dino-small-8"  # the pseudo masks themselves, the row DINO
@@ -106,6 +107,8 @@ def need_of(row: Published) -> Need:
     if "loss_weight" in row.variant:
         weight = float(row.variant["loss_weight"])
         return _cst(row, {"class_weight": weight}, () if weight == USUAL["class_weight"] else (f"method.class_weight={weight}",))
+    if row.frame == "fss":
+        return Need(_METHOD, f"{_benchmark(row)}-fss", (), {**USUAL, "empty": False})
     if row.variant.get("pseudo_masks") is False:
         return _cst(row, {"supervision": "classes"}, ("method.supervision=classes",))
     return _cst(row, {}, ())
@@ -114,7 +117,7 @@ def need_of(row: Published) -> Need:
 def trained_with(checkpoint: str | Path | None) -> dict[str, Any] | None:
     """The switches that a checkpoint was trained with, by the names of `USUAL`, and "pseudo"; None where nothing says so.
 
-    Of a peer of CST "supervision", "masks", and "own_network": whether it has one beside its learner.
+    Of a peer of CST "supervision", "masks", "empty", and "own_network": whether it has one beside its learner.
 
     Raises InputError for a `recipe.json` beside it that is none.
     """
@@ -127,12 +130,14 @@ def trained_with(checkpoint: str | Path | None) -> dict[str, Any] | None:
     try:
         told = json.loads(recipe.read_text("utf-8"))
         method, shares = told["method"], {float(source["masks"]) for source in told["source"]}
+        empty = any(source.get("empty", True) for source in told["source"])
         if method["name"] in _PEERS.values():
             network = method.get("start") is not None  # they begin from nothing but a network
-            return {"supervision": method.get("supervision", "masks"), "masks": min(shares), "own_network": network}
+            return {"supervision": method.get("supervision", "masks"), "masks": min(shares), "empty": empty, "own_network": network}
         backbone = str(told["backbone"]["name"])
         found = {name: method.get(name, usual) for name, usual in {**USUAL, "pseudo": "attention"}.items()}
-        return {**found, "masks": min(shares), "enhancer": method.get("start") is not None, "class_supervised": backbone.startswith("vit-")}
+        known = {"masks": min(shares), "empty": empty, "enhancer": method.get("start") is not None, "class_supervised": backbone.startswith("vit-")}
+        return {**found, **known}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"this is no recipe of a training ({type(error).__name__}: {error})", where=str(recipe), remedy="Move it away") from error
 
@@ -158,24 +163,28 @@ def overview() -> str:
 def _cst(row: Published, switches: Mapping[str, Any], overrides: tuple[str, ...]) -> Need:
     level = "pixel" if row.supervision == "pixel" else "image"
     base = dict(USUAL) | ({"supervision": "pseudo"} if level == "image" else {})
-    benchmark = row.benchmark.partition("-")[0]
-    return Need(_METHOD, f"{benchmark}-{level}", overrides, {**base, **switches})
+    return Need(_METHOD, f"{_benchmark(row)}-{level}", overrides, {**base, **switches})
 
 
 def _peer(row: Published, method: str) -> Need:
-    """Of the methods beside CST: what their recipes train, in the frame of few-shot classification and segmentation."""
+    """Of the methods beside CST: what their recipes train."""
     if method == "panet":
         return Need(obstacle="its ResNet is trained with the statistics of batches, which `likewise train` does not do; one trained elsewhere is converted")
     if row.frame == "fss":
-        return Need(obstacle="no recipe trains it for segmentation alone; a released checkpoint is converted by `likewise weights convert`")
-    benchmark, pixel, tokens = row.benchmark.partition("-")[0], row.supervision == "pixel", row.variant.get("backbone") == "DINO ViT-S/8"
+        return Need(method, f"{_benchmark(row)}-fss", (), {**_peer_switches(pixel=True, own_network=True), "empty": False})
+    benchmark, pixel, tokens = _benchmark(row), row.supervision == "pixel", row.variant.get("backbone") == "DINO ViT-S/8"
     if tokens:
         return Need(method, f"{benchmark}-tokens", () if pixel else _IMAGE, _peer_switches(pixel, own_network=False))
     return Need(method, f"{benchmark}-{'pixel' if pixel else 'image'}", (), _peer_switches(pixel, own_network=True))
 
 
+def _benchmark(row: Published) -> str:
+    """The first word of its name, by which recipes are called."""
+    return row.benchmark.partition("-")[0]
+
+
 def _peer_switches(pixel: bool, *, own_network: bool) -> dict[str, Any]:
-    return {"supervision": "masks" if pixel else "classes", "masks": 100.0, "own_network": own_network}
+    return {"supervision": "masks" if pixel else "classes", "masks": 100.0, "empty": True, "own_network": own_network}
 
 
 def _mixed(row: Published) -> Need:

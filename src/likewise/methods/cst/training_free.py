@@ -85,6 +85,6 @@ class ClassAttention(Method):
         keys, asked = patch_keys(item, self.settings.pseudo), memory.tensors["asked"]
         each = torch.stack([head_cosines(one[None], keys[None])[0].mean(dim=0) for one in asked])
         found = torch.full((int(memory.facts["classes"]), each.shape[1]), -torch.inf, device=each.device)
-        for place in memory.tensors["places"].unique():
+        for place in set(memory.tensors["places"].tolist()):
             found[place] = each[memory.tensors["places"] == place].mean(dim=0)
         return found

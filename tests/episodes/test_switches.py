@@ -72,7 +72,7 @@ class TestNeeds:
             found = {
                 "supervision": words.get("method.supervision", told["method"].get("supervision", "auto")),
                 "masks": float(words.get("source.0.masks", told["source"][0].get("masks", 100))),
-                "enhancer": "method.start" in words,
+                "enhancer": words.get("method.start") == "ENHANCER",
                 "coupled": words.get("method.coupled") == "true",
                 "many_heads": words.get("method.many_heads") != "false",
                 "class_weight": float(words.get("method.class_weight", 0.1)),
@@ -90,6 +90,7 @@ class TestNeeds:
             ("a.4", "(c)", ("method.coupled=true",)),
             ("a.8", "0.05", ("method.class_weight=0.05",)),
             ("6", "output tokens", ("method.pseudo=tokens",)),
+            ("6", "CNN", ("method.pseudo=pooled", "method.start=EXTRACTOR")),
             ("6", "class-supervised", ("method.pseudo_backbone=vit-small-16",)),
             ("3", "test time), percent true masks 100", ()),
             ("3", "baseline), percent true masks 2.5", ("source.0.masks=2.5",)),
@@ -114,8 +115,7 @@ class TestNeeds:
     def test_what_is_not_here_says_why(self):
         assert "statistics of batches" in need("4", "PANet").told
         assert need("8", "RPMM").told == "not in this program"
-        assert "ResNet" in need("a.4", "(a)").told
-        assert "ResNet" in need("6", "CNN").told
+        assert "on a ResNet" in need("a.4", "(a)").told
 
 
 class TestTrainedWith:
@@ -124,6 +124,13 @@ class TestTrainedWith:
         assert (found["coupled"], found["masks"], found["enhancer"], found["class_weight"]) == (True, 5.0, False, 0.1)
         assert need("7", ", coupled heads", "pixel").met_by({**found, "masks": 100.0})
         assert not need("7", ", coupled heads", "pixel").met_by(found)
+
+    def test_a_start_with_a_resnet_is_no_mask_enhancer(self, tmp_path):
+        told = {"method": {"name": "cst", "supervision": "pseudo", "pseudo": "pooled", "start": "resnet.safetensors"}}
+        (tmp_path / "recipe.json").write_text(json.dumps({**told, "backbone": {"name": "random:vit-tiny-14"}, "source": [{"masks": 100.0}]}))
+        found = trained_with(tmp_path / "best.safetensors")
+        assert need("6", "CNN").met_by(found)
+        assert not need("6", "last attention").met_by(found)
 
     def test_a_peer_of_cst_is_known_by_its_supervision_and_its_network(self, tmp_path):
         told = {"method": {"name": "hsnet", "supervision": "classes", "start": "resnet.safetensors"}, "backbone": {"name": "random:vit-tiny-14"}}

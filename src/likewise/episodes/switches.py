@@ -94,7 +94,7 @@ def need_of(row: Published) -> Need:
     if not row.method.startswith("CST"):
         return Need(obstacle="not in this program")
     if row.variant.get("backbone") == "ResNet-50":
-        return Need(obstacle="a ResNet, which is not in this program")
+        return Need(obstacle="the learner on a ResNet, which is not in this program")
     if row.table == "3":
         return _mixed(row)
     if row.table == "6":
@@ -136,7 +136,8 @@ def trained_with(checkpoint: str | Path | None) -> dict[str, Any] | None:
             return {"supervision": method.get("supervision", "masks"), "masks": min(shares), "empty": empty, "own_network": network}
         backbone = str(told["backbone"]["name"])
         found = {name: method.get(name, usual) for name, usual in {**USUAL, "pseudo": "attention"}.items()}
-        known = {"masks": min(shares), "empty": empty, "enhancer": method.get("start") is not None, "class_supervised": backbone.startswith("vit-")}
+        enhanced = method.get("start") is not None and found["pseudo"] != "pooled"  # which begins from a ResNet
+        known = {"masks": min(shares), "empty": empty, "enhancer": enhanced, "class_supervised": backbone.startswith("vit-")}
         return {**found, **known}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"this is no recipe of a training ({type(error).__name__}: {error})", where=str(recipe), remedy="Move it away") from error
@@ -156,6 +157,7 @@ def overview() -> str:
             told.setdefault(need_of(row).told, []).append(named)
         lines += [f"        {'; '.join(dict.fromkeys(names))}: {need}" for need, names in told.items()]
     lines += ["", "ENHANCER is last.safetensors of recipes/cst/pascal-enhancer.toml with the same masks. A recipe of this kind trains one fold: add fold=N."]
+    lines += ["EXTRACTOR is the file that `likewise weights convert cst RESNET OUT` makes of a ResNet-50, for this row one that DINO trained."]
     lines += ["For data of your own put the same words behind a recipe for them, such as recipes/cst/small-pixel.toml or small-image.toml."]
     return "\n".join(lines) + "\n"
 
@@ -205,5 +207,5 @@ def _extractor(row: Published) -> Need:
     if "last attention" in row.method:
         return _cst(row, {"pseudo": "attention"}, ())
     if "CNN" in row.method:
-        return Need(obstacle="a ResNet, which is not in this program")
+        return _cst(row, {"pseudo": "pooled"}, ("method.pseudo=pooled", "method.start=EXTRACTOR"))
     return _cst(row, {"pseudo_backbone": "vit-small-16"}, ("method.pseudo_backbone=vit-small-16",))

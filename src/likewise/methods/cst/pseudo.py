@@ -5,6 +5,7 @@
                        3.2, equations 9 to 11, and its code: no softmax, no scale.
 "walk"                 ours, see `walk_values`: what in a picture is hard to reach from its border. For backbones whose class token
                        looks at everything alike, as those of DINOv2 do; it asks the support nothing.
+"pooled"               by a residual network of the checkpoint's own, see `pooled`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.functional.resize import resize_corners
 from likewise.functional.walks import border_of, likeness, shrunk, time_to_leave, two_groups
 
-PSEUDO = ("attention", "tokens", "walk")
+PSEUDO = ("attention", "tokens", "walk", "pooled")
 THRESHOLD = 0.4  # official code; of (cosine + 1) / 2
 SHARPNESS = 16.0  # of likeness in a walk; 8 to 24 measured on training classes of `classes_train`, see docs/training.md
 
 
-def extractor_spec(side: int, backbone: str) -> FeatureSpec | None:
-    """What pseudo masks by another network than the learner's need (table 6: class-supervised ViT, MAE); None for the learner's own."""
+def extractor_spec(side: int, backbone: str, source: str = "attention") -> FeatureSpec | None:
+    """What pseudo masks by another network than the learner's need (table 6: class-supervised ViT, MAE, a CNN); None for the learner's own."""
+    if source == "pooled":
+        return FeatureSpec(backbone=None, squash=True, side=side)
     return FeatureSpec(layers=(-1,), side=side, squash=True, qk=True, backbone=backbone) if backbone else None
 
 
@@ -70,7 +73,7 @@ def pseudo_masks(cosines: Tensor, size: tuple[int, int], threshold: float = THRE
 
 
 def pseudo_mask(image: ImageFeatures, support: ImageFeatures, size: tuple[int, int], source: str = "attention", threshold: float = THRESHOLD) -> Tensor:
-    """The pseudo mask (H, W) bool of an image that shows what the support shows, by one of `PSEUDO`."""
+    """The pseudo mask (H, W) bool of an image that shows what the support shows, by one of `PSEUDO` but "pooled"."""
     if source == "walk":
         return walk_mask(image.tokens[-1], image.grid, size)
     return pseudo_masks(cosines_of(image, support, source).mean(dim=0)[None], size, threshold)[0]

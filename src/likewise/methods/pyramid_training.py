@@ -24,7 +24,7 @@ from likewise.methods.base import MethodSettings
 from likewise.methods.learner_training import LearnerTraining
 from likewise.methods.pyramid_levels import LEVELS, levels_of, not_vanished, square_of, squared, token_channels
 from likewise.methods.pyramid_weights import LEARNER, backbone_of, part
-from likewise.methods.pyramids import SUPPORTS, PyramidMethod, PyramidSettings
+from likewise.methods.pyramids import FRAMES, SUPPORTS, PyramidMethod, PyramidSettings
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
 SUPERVISIONS = ("masks", "classes")
@@ -37,12 +37,13 @@ class PyramidTrainingSettings(MethodSettings):
     side: of the square image, and of the masks in the loss. supervision: "masks", or "classes" for image-level labels alone, with a rate
     of 1e-4 as published. support: "auto" shows the learner the masks of the support, "none" the whole image; "" for what goes with the
     supervision, as ASNet is published (HSNet without masks: "none" is ours, the code of the frame shows it the true masks, "auto").
-    void_is_background: official code counts it so. many_heads, square: as in `PyramidSettings`.
+    void_is_background: official code counts it so. frame, many_heads, square: as in `PyramidSettings`.
     """
 
     side: int = 400
     supervision: str = "masks"
     support: str = ""
+    frame: str = "fscs"
     many_heads: bool = True
     square: int = 0
     void_is_background: bool = False
@@ -63,7 +64,8 @@ class PyramidTraining(LearnerTraining):
     def method(self) -> PyramidMethod:
         """The method with copies of the tensors as they are now."""
         own = self.settings
-        return self.kind(PyramidSettings(side=own.side, support=own.shows, many_heads=own.many_heads, square=own.square), self.copies())
+        settings = PyramidSettings(side=own.side, support=own.shows, frame=own.frame, many_heads=own.many_heads, square=own.square)
+        return self.kind(settings, self.copies())
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of an episode with its one term, "masks" or "classes". There is no chance in it."""
@@ -102,7 +104,8 @@ def trainable(
 ) -> Trainable[TrainingEpisode]:
     """The learner, new by a seed or from the tensors of a checkpoint; see `Method.trainable`. A start may hold a network alone."""
     settings = PyramidTrainingSettings().changed(**values)
-    for name, value, known in (("supervision", settings.supervision, SUPERVISIONS), ("support", settings.shows, SUPPORTS)):
+    words = (("supervision", settings.supervision, SUPERVISIONS), ("support", settings.shows, SUPPORTS), ("frame", settings.frame, FRAMES))
+    for name, value, known in words:
         if value not in known:
             raise UsageError(f"{name} is {value!r}", where=f"method.{name}", remedy=close_match(value, known))
     given = start or {}

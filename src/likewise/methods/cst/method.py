@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -27,9 +27,11 @@ from likewise.methods.base import Features, Memory, MethodSettings
 from likewise.methods.correlating import CorrelatingMethod, CorrelatingSettings
 from likewise.methods.cst.checkpoint import enhancer_of, learner_of, learner_tensors
 from likewise.methods.cst.model import Learner, untrained
+from likewise.methods.cst.pooled import extractor_of, extractor_tensors, last_map, pooled_mask
 from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, extractor_spec, pseudo_mask
 
 if TYPE_CHECKING:
+    from likewise.backbones.resnet import ResNet
     from likewise.backbones.vit import VitConfig
     from likewise.methods.trainable import Trainable
 
@@ -42,7 +44,7 @@ class CstSettings(CorrelatingSettings):
 
     support: "auto" takes masks where there are any, "pseudo" never looks at masks, "none" attends to the whole image.
     pseudo: what pseudo masks are made of, "attention" (queries and keys of the last block) or its output "tokens"
-    (table 6 of the paper), or "walk", which is ours, see `pseudo`; threshold: of the first two;
+    (table 6 of the paper), "walk", which is ours, see `pseudo`, or "pooled", a ResNet of the checkpoint's own; threshold: of the first two;
     pseudo_backbone: the network they are made by, "" for the task's own.
     many_heads: correlations head by head, or of whole tokens (table a.7).
     coupled: an untrained learner without a classification head (table 7); of a trained one its checkpoint says it.
@@ -75,16 +77,21 @@ class Cst(CorrelatingMethod):
 
     @classmethod
     def converted(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
-        """The learner's tensors of a Lightning checkpoint; those of the backbone, which is frozen, are left out."""
+        """The learner's tensors of a Lightning checkpoint, without those of the frozen backbone; or a ResNet, to begin a training with "pooled" from."""
         del config
+        network = extractor_tensors(official)
+        if network is not None:
+            return network
         found = learner_tensors(official)
         learner_of(found)
         return found
 
     @classmethod
     def published(cls, official: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
-        """The published settings, in full; the backbone is known by its patches, where its tensors lie beside the learner's."""
+        """The published settings, in full; the backbone is known by its patches, where its tensors lie beside the learner's. Of a ResNet alone nothing."""
         del config
+        if extractor_tensors(official) is not None:
+            return {}, ""
         names = ("side", "support", "pseudo", "threshold", "many_heads", "square", "kernels")
         patches = official.get("backbone.patch_embed.proj.weight")
         return {name: getattr(CstSettings(), name) for name in names}, "dino-small-8" if patches is not None and patches.shape == (384, 3, 8, 8) else ""
@@ -101,14 +108,33 @@ class Cst(CorrelatingMethod):
 
         return trainable(backbone, settings, seed, start)
 
+    def equipped(self, checkpoint: Mapping[str, Tensor] | None) -> Self:
+        """This method with the tensors of a checkpoint, which brings the ResNet that pseudo masks are made by, if any is asked for."""
+        found = super().equipped(checkpoint)
+        if self.settings.pseudo == "pooled":
+            _ = found._network  # what is wrong with it is said before anything slow
+        return found
+
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
-        """All layers at one square size, with queries and keys of the last block; to learn, the last block of another backbone for pseudo masks."""
+        """All layers at one square size, with queries and keys of the last block; to learn, also what another network makes pseudo masks of."""
         extractor = self._extractor if memory is None else None
         return (self._spec,) if extractor is None else (self._spec, extractor)
 
     @cached_property
     def _extractor(self) -> FeatureSpec | None:
-        return extractor_spec(self.settings.side, self.settings.pseudo_backbone)
+        return extractor_spec(self.settings.side, self.settings.pseudo_backbone, self.settings.pseudo)
+
+    @cached_property
+    def _network(self) -> ResNet:
+        """The ResNet of the checkpoint that makes pseudo masks."""
+        found = extractor_of(self._checkpoint or {})
+        if found is None:
+            raise UsageError(
+                "setting 'pseudo' is 'pooled', and the checkpoint holds no ResNet",
+                where="cst",
+                remedy="Take a checkpoint that was trained with method.pseudo=pooled, or leave `pseudo` as the checkpoint says",
+            )
+        return found
 
     def _heads(self, item: ImageFeatures) -> int:
         heads = super()._heads(item)
@@ -137,6 +163,9 @@ class Cst(CorrelatingMethod):
     def _pseudo(self, item: ImageFeatures) -> Tensor:
         """The pseudo mask of an image by its own class token: (side, side) bool."""
         side = (self.settings.side, self.settings.side)
+        if self.settings.pseudo == "pooled":
+            seen = last_map(item, self._network)
+            return pooled_mask(seen, seen, side)
         plain = self._checkpoint is None or self.settings.pseudo != "attention" or bool(self.settings.pseudo_backbone)
         enhancer = None if plain else enhancer_of(self._checkpoint or {})
         if enhancer is None:

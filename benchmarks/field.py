@@ -25,14 +25,14 @@ OUT = BENCH / "field"
 RUNS = OUT / "runs"  # NAME/trained.safetensors, links
 PAGE = DOCS / "methods" / "field.md"
 TRAINED = ("cst", "hsnet", "asnet", "pfenet", "emat")
-FREE = ("prototype", "panet")
+FREE = ("prototype", "panet", "class-attention")
 PLACES = (
     Place("classes", "the 20 test classes of `classes_train`", "classes_train"),
     Place("objects", "`objects`, 10 classes", "objects", ("--folds", "1")),
     Place("subjects", "`subjects`, 8 things, each the same one again", "subjects", ("--folds", "1")),
 )
 WAYS, MANY = (1, 2, 3, 4, 5), (1, 2)
-SETTINGS = tuple(part for name in ("cst", "hsnet", "asnet", "emat") for part in ("--set", f"{name}.side={SIDE}"))
+SETTINGS = tuple(part for name in ("cst", "hsnet", "asnet", "emat", "class-attention") for part in ("--set", f"{name}.side={SIDE}"))
 
 
 def trained(name: str) -> str:
@@ -43,7 +43,9 @@ def trained(name: str) -> str:
 def asked(names: Sequence[str]) -> Iterator[Asked]:
     """The cells: every place at 1 to 5 ways, then five examples a class where classes have six pictures."""
     contenders = (*FREE, *(trained(name) for name in TRAINED if name in names), "analogy")
-    settings = tuple(word for name, pair in zip(SETTINGS[::2], SETTINGS[1::2], strict=True) if pair.partition(".")[0] in names for word in (name, pair))
+    settings = tuple(
+        word for name, pair in zip(SETTINGS[::2], SETTINGS[1::2], strict=True) if pair.partition(".")[0] in (*names, *FREE) for word in (name, pair)
+    )
     for place in PLACES:
         for way in WAYS:
             yield Asked(place, contenders, "mask", way=way, episodes=60, out=OUT, more=settings)
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="places, by name")
     parser.add_argument("--without", nargs="*", default=[], help="contenders to leave out, so that a slow one can be added by a later call")
     parser.add_argument("--ways", nargs="*", type=int, help="only these")
+    parser.add_argument("--shots", nargs="*", type=int, help="only these")
     parser.add_argument("--shard", type=shard, default=(1, 1), help="i/n: the i-th of n shares of the work")
     parser.add_argument("--page", action="store_true", help="measure nothing")
     told = parser.parse_args()
@@ -80,7 +83,7 @@ def main() -> None:
     found = list(asked(names))
     index, count = told.shard
     for cell in [] if told.page else found[index - 1 :: count]:
-        if (not told.only or cell.place.name in told.only) and (not told.ways or cell.way in told.ways):
+        if (not told.only or cell.place.name in told.only) and (not told.ways or cell.way in told.ways) and (not told.shots or cell.shot in told.shots):
             cell = Asked(**{**vars(cell), "contenders": tuple(one for one in cell.contenders if one.partition(":")[0] not in told.without)})
             print("likewise", *cell.command, flush=True)
             subprocess.run([sys.executable, "-m", "likewise", *cell.command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

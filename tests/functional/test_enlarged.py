@@ -19,10 +19,10 @@ def plainly(maps, kernels, bias, size):
 @settings(max_examples=60)
 @given(st.integers(1, 3), st.integers(6, 9), st.integers(1, 5), st.integers(1, 11), st.integers(1, 12), st.integers(1, 150), st.integers(1, 130))
 def test_it_equals_enlarging_first(batch, channels, out, height, width, tall, wide):
-    maps, kernels, bias = drawn(1, batch, channels, height, width), drawn(2, out, channels, 3, 3), drawn(3, out)
+    maps, kernels, bias = (part.double() for part in (drawn(1, batch, channels, height, width), drawn(2, out, channels, 3, 3), drawn(3, out)))
     assert pays(maps)
     found = enlarged_convolved(maps, kernels, bias, (tall, wide))
-    torch.testing.assert_close(found, plainly(maps, kernels, bias, (tall, wide)), atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(found, plainly(maps, kernels, bias, (tall, wide)), atol=1e-11, rtol=1e-11)
 
 
 def test_where_it_does_not_pay_it_is_the_plain_way():

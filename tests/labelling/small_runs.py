@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,35 @@ from PIL import Image
 
 CLASSES = {1: "disc", 3: "bar <b>&"}
 COUNT = 38  # images of a run: more than one window, and not a multiple of a batch
+
+PRESSED = """
+import signal, sys, torch, likewise
+from likewise.cli import main
+from likewise.labelling import label_folder
+torch.set_num_threads(1)
+whole, batches = likewise.Task.predict_prepared, []
+def predict(self, batch, times=None):
+    batches.append(len(batch))
+    if len(batches) == int(sys.argv[1]):
+        signal.raise_signal(signal.SIGINT)
+    return whole(self, batch, times)
+likewise.Task.predict_prepared = predict
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this with Ctrl-C ignored
+CALL
+print(len(batches), sum(batches), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+sys.exit(code)
+"""
+
+
+def with_ctrl_c(call: str, batch: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """What a process did that runs `call`, which sets `code`, and in which Ctrl-C is pressed during that batch; arguments: sys.argv[2:].
+
+    Its last line on stdout: how many batches and images were predicted, and whether Ctrl-C does afterwards what it did before.
+    """
+    script = PRESSED.replace("CALL", call)
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(batch), *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def draw(seed: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import draw, write_images
+from small_runs import draw, with_ctrl_c, write_images
 
 from likewise.cli import main
 
@@ -127,23 +127,12 @@ def test_images_that_are_not_there_are_bad_input(label, tmp_path):
     assert "nowhere" in err
 
 
-def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(label, tmp_path, monkeypatch):
-    import signal
-
-    from likewise.task import Task
-
-    whole, presses = Task.predict_prepared, []
-
-    def pressed(self, batch, times=None):
-        if not presses:  # once: a second one might come when the verb has ended, and end the test run
-            presses.append(True)
-            signal.raise_signal(signal.SIGINT)
-        return whole(self, batch, times)
-
-    monkeypatch.setattr(Task, "predict_prepared", pressed)
-    code, _, err = label(write_images(tmp_path / "images", 9), "--out", tmp_path / "labels")
-    assert code == 130
-    assert "Go on with --resume" in err
+def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(task_file, tmp_path):
+    images = write_images(tmp_path / "images", 9)
+    given = ("label", task_file, images, "--out", tmp_path / "labels", "--engine", "torch", "--precision", "float32")
+    found = with_ctrl_c("code = main(sys.argv[2:])", 1, *given)
+    assert found.returncode == 130, found.stderr
+    assert "Go on with --resume" in found.stderr
 
 
 def test_examples_are_learned_from_and_their_own_folder_gives_the_other_split(label, tmp_path):

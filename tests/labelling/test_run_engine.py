@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import COUNT, content, draw, write_images
+from small_runs import COUNT, content, draw, with_ctrl_c, write_images
 
 from likewise.data.images import file_digest
 from likewise.errors import InputError, OutputError, UsageError
@@ -245,26 +245,27 @@ def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory(task, imag
         label_folder(task, images, tmp_path)
 
 
-def test_ctrl_c_finishes_the_batch_says_how_to_go_on_and_loses_nothing(task, images, undisturbed, tmp_path, monkeypatch):
-    whole, calls = task.predict_prepared, []
+PRESSED = """
+try:
+    code = 0
+    label_folder(likewise.load(sys.argv[2], device="cpu", engine="torch", precision="float32"), sys.argv[3], sys.argv[4])
+except KeyboardInterrupt as error:
+    code = 130
+    print(error, file=sys.stderr)
+"""
 
-    def pressed_during_the_third(batch, times=None):
-        calls.append(len(batch))
-        if len(calls) == 3:
-            signal.raise_signal(signal.SIGINT)
-        return whole(batch, times)
 
-    monkeypatch.setattr(task, "predict_prepared", pressed_during_the_third)
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match="--resume"):
-        label_folder(task, images, tmp_path)
-    assert signal.getsignal(signal.SIGINT) is handler
-    assert len(calls) == 3
-    assert len(list(tmp_path.rglob("*.png"))) == sum(calls)
-    assert not state(tmp_path)["finished"]
-    monkeypatch.undo()
-    label_folder(task, images, tmp_path, resume=True)
-    assert content(tmp_path) == content(undisturbed[0])
+def test_ctrl_c_finishes_the_batch_says_how_to_go_on_and_loses_nothing(task, images, undisturbed, tmp_path):
+    out = tmp_path / "labels"
+    found = with_ctrl_c(PRESSED, 3, task.save(tmp_path / "small.task"), images, out)
+    assert found.returncode == 130, found.stderr
+    assert "--resume" in found.stderr
+    batches, predicted, as_before = found.stdout.splitlines()[-1].split()
+    assert (batches, as_before) == ("3", "True")
+    assert len(list(out.rglob("*.png"))) == int(predicted)
+    assert not state(out)["finished"]
+    label_folder(task, images, out, resume=True)
+    assert content(out) == content(undisturbed[0])
 
 
 def test_a_run_outside_the_main_thread_works_too(task, tmp_path):

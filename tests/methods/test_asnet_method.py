@@ -26,7 +26,7 @@ from likewise.testing.conformance import picture
 pytestmark = pytest.mark.filterwarnings("ignore:no example shows")
 
 SIDE = 400
-OWN = {"method": "asnet", "backbone": "random:vit-tiny-14", "device": "cpu", "side": SIDE}
+OWN = {"method": "asnet", "device": "cpu", "side": SIDE}
 TINY = {"method": "asnet", "backbone": "random:vit-tiny-14", "device": "cpu", "engine": "torch", "precision": "float32", "side": 168}
 
 

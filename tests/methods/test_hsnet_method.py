@@ -26,7 +26,7 @@ from likewise.testing.conformance import picture
 pytestmark = pytest.mark.filterwarnings("ignore:no example shows")
 
 SIDE = 264
-OWN = {"method": "hsnet", "backbone": "random:vit-tiny-14", "device": "cpu", "side": SIDE}
+OWN = {"method": "hsnet", "device": "cpu", "side": SIDE}
 TINY = {"method": "hsnet", "backbone": "random:vit-tiny-14", "device": "cpu", "engine": "torch", "precision": "float32", "side": 168}
 
 
@@ -157,10 +157,16 @@ def test_boxes_and_tags_become_masks_of_patches_and_without_tokens_a_tag_is_the_
         likewise.learn(support(boxed), checkpoint=checkpoint, **OWN)
 
 
+def test_a_method_that_reads_a_backbone_says_that_none_is_named():
+    with pytest.raises(UsageError, match="none is named"):
+        likewise.learn(support(example(0, (1,))), "prototype", backbone="none")
+
+
 def test_a_task_finds_its_checkpoint_again_and_grows(tmp_path, checkpoint, monkeypatch):
     monkeypatch.setenv("LIKEWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LIKEWISE_WEIGHTS", str(checkpoint.parent))
-    task = likewise.learn(support(example(0, (1,)), example(1, (2,))), checkpoint=checkpoint, **OWN)
+    task = likewise.learn(support(example(0, (1,)), example(1, (2,))), checkpoint=checkpoint, **OWN)  # no backbone's weights are there
+    assert task.weights["backbone"]["name"] == "none"
     query = picture(7, 60, 90)[0]
     opened = likewise.load(task.save(tmp_path / "a.task"), device="cpu")
     assert (tmp_path / "a.task").stat().st_size < 3_000_000  # neither network is in it

@@ -43,7 +43,8 @@ def features_for(method, scenes, memory=None):
     return {spec: [item for item, *_ in scenes] for spec in method.wants(memory)}
 
 
-UNTRAINED = [name for name in available() if not method_class(name).trained]  # the others find nothing before they were trained
+# trained ones find nothing before they were trained, and class-attention is told no more of an example than what is in it
+UNTRAINED = [name for name in available() if not method_class(name).trained and name != "class-attention"]
 
 
 @pytest.mark.parametrize("name", UNTRAINED)

@@ -24,7 +24,7 @@ from likewise.weights import Card, write_checkpoint
 pytestmark = pytest.mark.filterwarnings("ignore:no example shows")
 
 TINY = {"method": "panet", "backbone": "random:vit-tiny-14", "device": "cpu", "engine": "torch", "precision": "float32", "side": 168}
-OWN = {"method": "panet", "backbone": "random:vit-tiny-14", "device": "cpu", "network": "own"}
+OWN = {"method": "panet", "device": "cpu", "network": "own"}
 RESNET_SIDE, VGG_SIDE = 200, 113
 
 

@@ -24,7 +24,7 @@ from likewise.testing.conformance import picture
 pytestmark = pytest.mark.filterwarnings("ignore:no example shows")
 
 SIDE = 97
-OWN = {"method": "pfenet", "backbone": "random:vit-tiny-14", "device": "cpu", "side": SIDE}
+OWN = {"method": "pfenet", "device": "cpu", "side": SIDE}
 TINY = {"method": "pfenet", "backbone": "random:vit-tiny-14", "device": "cpu", "engine": "torch", "precision": "float32", "side": 168}
 SHOTS = ((0, 2), (1, 3))  # images of each class
 

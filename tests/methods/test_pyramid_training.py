@@ -110,6 +110,12 @@ def test_training_and_answering_say_the_same_of_the_same_features(kind):
 
 
 @KINDS
+def test_a_training_for_segmentation_alone_makes_a_method_whose_images_vote(kind):
+    assert training(kind, frame="fss").method().settings.frame == "fss"
+    assert training(kind).method().settings.frame == "fscs"
+
+
+@KINDS
 def test_a_start_with_a_network_alone_is_trained_on_and_saved_with_it(kind):
     side = 400 if kind is Asnet else 264
     start = kind.converted(small_resnet())

@@ -8,12 +8,14 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from likewise.backbones import load_backbone
+from likewise.backbones.resnet import ResNet, ResNetConfig
 from likewise.errors import InputError, OutputError, UsageError, WeightsError
+from likewise.methods.convert import convert_checkpoint
 from likewise.task.equipping import equip
-from likewise.training.loop import BEST, LAST, LOSSES, VALIDATIONS, train
+from likewise.training.loop import BEST, LAST, LOSSES, VALIDATIONS, _told, train
 from likewise.training.machine import share_gradients
 from likewise.training.recipe import read_recipe
 from likewise.training.record import read_log
@@ -164,6 +166,12 @@ def test_a_finished_run_is_not_run_again_and_its_folder_takes_no_other(recipe_fi
     assert (undisturbed / LAST).read_bytes() != before
 
 
+def test_a_switch_that_is_not_used_leaves_older_runs_theirs(recipe_file):
+    plain, whole = read_recipe(recipe_file), read_recipe(recipe_file, ["source.1.empty=false"])
+    assert all("empty" not in section for section in (*_told(plain)["source"], _told(plain)["validation"]))
+    assert [section.get("empty") for section in _told(whole)["source"]] == [None, False]
+
+
 def test_a_damaged_state_is_said_and_nothing_is_overwritten(recipe_file, undisturbed):
     (path,) = undisturbed.glob("state-*")
     path.write_bytes(path.read_bytes()[:-100])
@@ -194,6 +202,21 @@ def test_the_enhancer_is_trained_first_and_the_learner_begins_from_it(recipe_fil
     tensors = load_file(mixed.checkpoint)
     assert all(torch.equal(tensors[name], tensor) for name, tensor in enhancer.items())
     assert "linear.0.weight" in tensors
+
+
+def test_pseudo_masks_by_a_resnet_are_trained_with_and_the_checkpoint_brings_it(recipe_file, tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ResNet(ResNetConfig(blocks=(1, 1, 1, 2), base=4, stem=(8,)))
+    save_file(network.state_dict(), tmp_path / "resnet.safetensors")
+    convert_checkpoint("cst", tmp_path / "resnet.safetensors", tmp_path / "start.safetensors")
+    changes = [f"method.start={tmp_path / 'start.safetensors'}", "method.pseudo=pooled", "method.supervision=pseudo", "validation.support=tag"]
+    short = ["episodes=2", "batch=2", "validation.every=2", "validation.episodes=2"]
+    outcome = train(read_recipe(recipe_file, [*changes, *short]), tmp_path / "run")
+    tensors, begun = load_file(outcome.checkpoint), load_file(tmp_path / "start.safetensors")
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in begun.items())
+    assert read_card(outcome.checkpoint).settings["pseudo"] == "pooled"
+    assert equip("cst", "default", {}, outcome.checkpoint).method.wants()[1].backbone is None
 
 
 def test_bfloat16_trains_too_and_keeps_the_weights_in_float32(recipe_file, tmp_path):

@@ -27,6 +27,19 @@ def test_what_does_not_fit_is_named_with_its_place_and_the_nearest_known_word(re
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (['dense.targets=["mask"]', "source.0.empty=false"], "empty of a source is of episodes of one class"),
+        (['prompts.kinds=["mask"]', "source.0.empty=false"], "empty of a source is of episodes of one class"),
+        (['dense.targets=["mask"]', 'validation.targets=["mask"]', "validation.metric=skill", "validation.empty=false"], "leave it out with .dense."),
+    ],
+)
+def test_other_episodes_than_those_of_one_class_have_no_empty_queries_to_leave_out(recipe_file, changes, words):
+    with pytest.raises(InputError, match=words):
+        read_recipe(recipe_file, changes)
+
+
 @pytest.mark.parametrize("change", ["batch", "=3", "source.5.share=1", "source.x.share=1", "batch.size=3"])
 def test_a_change_that_names_no_value_of_the_recipe_is_refused(recipe_file, change):
     with pytest.raises(UsageError):

@@ -14,6 +14,7 @@ from likewise.episodes.opening import open_benchmark
 from likewise.errors import InputError
 from likewise.training.recipe import read_recipe
 from likewise.training.sources import Draws, EpisodeFeatures, class_mask, first_percent
+from likewise.training.validation import validation_episodes
 
 
 def draws_of(recipe_file, *changes):
@@ -60,6 +61,27 @@ def test_images_without_masks_can_be_left_out(recipe_file):
     assert all(draws[index].query_masked and draws[index].support_masked for index in range(60))
     with pytest.raises(InputError, match="two of the images asked for"):
         draws_of(recipe_file, "source.0.masks=5", "source.0.only_masked=true")
+
+
+def shown(drawn):
+    return any((drawn.benchmark.labels(drawn.episode.query) == number).any() for number in drawn.episode.classes)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_queries_that_show_nothing_are_left_out_of_the_sources_that_ask_for_it(recipe_file, tmp_path, listed):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"{name}_{copy}" for name in ("red", "green", "blue") for copy in range(4)))
+    only = [f"source.0.only={json.dumps(str(names))}"] if listed else []
+    plain, whole = (draws_of(recipe_file, f"source.0.empty={word}", "source.1.share=1e-9", "episodes=60", *only) for word in ("true", "false"))
+    assert {shown(plain[index]) for index in range(60)} == {True, False}
+    assert all(shown(whole[index]) for index in range(60))
+
+
+@pytest.mark.parametrize("empty", ["true", "false"])
+def test_a_validation_leaves_them_out_too_where_it_is_asked_to(recipe_file, shapes, empty):
+    recipe, benchmark = read_recipe(recipe_file, [f"validation.empty={empty}", "validation.episodes=40"]), open_benchmark(str(shapes))
+    found = {bool((benchmark.labels(episode.query) == episode.classes[0]).any()) for episode in validation_episodes(recipe, benchmark)}
+    assert found == ({True, False} if empty == "true" else {True})
 
 
 def test_an_episode_as_tensors_has_masks_of_its_class_with_void_and_says_whether_the_query_shows_it(recipe_file, shapes):

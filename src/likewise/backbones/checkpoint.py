@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from likewise.errors import WeightsError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+_OTHER_WEIGHTS = "Use the weights that the registry names for this backbone"
 
 # transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel`, `ViTMAEModel`, `SamVisionModel` -> official. Queries, keys and values are
 # three tensors there and one here, so they are named qkv.0, qkv.1, qkv.2 first and joined afterwards.
@@ -89,16 +94,22 @@ def _as_beit(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def check_layout(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:
+def check_layout(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str, remedy: str = _OTHER_WEIGHTS) -> None:
     """WeightsError that names every missing, unexpected or misshapen tensor."""
     problems = _listed("missing", expected.keys() - found.keys()) + _listed("unexpected", found.keys() - expected.keys())
     for name in sorted(expected.keys() & found.keys()):
         if found[name].shape != expected[name].shape:
             problems.append(f"{name} is {tuple(found[name].shape)}, not {tuple(expected[name].shape)}")
     if problems:
-        raise WeightsError(
-            "the tensors do not fit the network: " + "; ".join(problems[:6]), where=where, remedy="Use the weights that the registry names for this backbone"
-        )
+        raise WeightsError("the tensors do not fit the network: " + "; ".join(problems[:6]), where=where, remedy=remedy)
+
+
+def filled(network: Network, tensors: Mapping[str, Tensor], where: str = "checkpoint", remedy: str = _OTHER_WEIGHTS) -> Network:
+    """A network without numbers with these ones, in evaluation mode and frozen; WeightsError where they are not all that it needs."""
+    check_layout(tensors, network.state_dict(), where, remedy)
+    network.requires_grad_(False)  # first: tensors made in inference mode can be none that asks for gradients
+    network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}, assign=True)
+    return network.eval()
 
 
 def _listed(word: str, names: Iterable[str]) -> list[str]:

@@ -25,6 +25,7 @@ from likewise.backbones.registry import Backbone, load_backbone
 from likewise.backbones.tiles import Tiling, plan_tiles
 from likewise.data.geometry import by_longer_side, fitted_size, resize_image, short_side, squash_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
+from likewise.errors import UsageError
 from likewise.files import replacing
 
 
@@ -140,7 +141,11 @@ class FeatureProvider:
         return [found[index] for index in range(len(images))]
 
     def engine(self, spec: FeatureSpec) -> Engine:
-        """The engine that serves a wish; made once for each choice of layers."""
+        """The engine that serves a wish; made once for each choice of layers. UsageError where there is no network."""
+        if self.backbone.name == "none":
+            raise UsageError(
+                "the method reads features of a backbone, and none is named", where="backbone", remedy="Name one (`likewise weights list`), or leave it out"
+            )
         key = (spec.layers, spec.qk, padded_side(spec))
         if key not in self._engines:
             self._engines[key] = make_engine(self.backbone, spec, engine=self._wish, device=self.device, precision=self._precision, cache=self._cache)

@@ -2,6 +2,7 @@
 
 load_backbone("dinov2-reg-small")        weights of the registry
 load_backbone("random:vit-small-14")     random numbers, for tests and benches; never chosen by itself
+load_backbone("none")                    nothing, for methods that run a network of their checkpoint
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from likewise.backbones.checkpoint import check_layout, official_names
+from likewise.backbones.checkpoint import filled, official_names
 from likewise.backbones.vit import VisionTransformer, VitConfig
 from likewise.errors import UsageError, close_match
 
@@ -81,6 +82,8 @@ def load_backbone(name: str) -> Backbone:
 
     Raises UsageError for a name that is no backbone, WeightsError for weights that are missing or do not fit.
     """
+    if name == "none":
+        return nothing()
     if name.startswith("random:"):
         return _random(name)
     from likewise import weights
@@ -96,10 +99,13 @@ def from_tensors(name: str, sha256: str, config: VitConfig, tensors: Mapping[str
     """A backbone from opened tensors with official or `transformers` names; every tensor must fit."""
     with torch.device("meta"):
         network = VisionTransformer(config)
-    named = {key: value.float() for key, value in official_names(tensors).items()}
-    check_layout(named, network.state_dict(), name)
-    network.load_state_dict(named, assign=True)
-    return Backbone(name, sha256, network.eval().requires_grad_(False))
+    return Backbone(name, sha256, filled(network, official_names(tensors), name))
+
+
+def nothing() -> Backbone:
+    """What stands where a method runs a network of its own and reads no other; a `FeatureProvider` refuses to run it."""
+    with torch.device("meta"):
+        return Backbone("none", "", VisionTransformer(RANDOM["vit-tiny-14"]).eval().requires_grad_(False))
 
 
 def _random(name: str) -> Backbone:

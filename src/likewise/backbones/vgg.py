@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from likewise.backbones.checkpoint import check_layout
+from likewise.backbones.checkpoint import filled
 from likewise.errors import WeightsError
 
 STAGES = (2, 2, 3, 3, 3)  # convolutions, each with a ReLU, before each of the pools
@@ -89,15 +89,13 @@ def dilated_vgg_of(tensors: Mapping[str, Tensor], where: str = "checkpoint") -> 
 
     Raises WeightsError for tensors that are missing, unexpected or misshapen.
     """
-    own = {name: tensor.float() for name, tensor in nested_names(tensors).items()}
+    own = nested_names(tensors)
     try:
         with torch.device("meta"):
             network = DilatedVgg([own[f"features.{2 * stage}.0.weight"].shape[0] for stage in range(len(STAGES))])
     except KeyError as error:
         raise WeightsError(f"its VGG is not whole (no {error})", where=where, remedy=_REMEDY) from error
-    check_layout(own, network.state_dict(), where)
-    network.load_state_dict(own, assign=True)
-    return network.eval().requires_grad_(False)
+    return filled(network, own, where)
 
 
 def vgg_of(tensors: Mapping[str, Tensor], where: str = "checkpoint") -> Vgg16:
@@ -105,12 +103,10 @@ def vgg_of(tensors: Mapping[str, Tensor], where: str = "checkpoint") -> Vgg16:
 
     Raises WeightsError for tensors that are missing, unexpected or misshapen.
     """
-    own = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith("classifier.")}
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
     try:
         with torch.device("meta"):
             network = Vgg16([own[f"features.{index}.weight"].shape[0] for index in (0, 5, 10, 17, 24)])
     except KeyError as error:
         raise WeightsError(f"its VGG is not whole (no {error})", where=where, remedy=_REMEDY) from error
-    check_layout(own, network.state_dict(), where)
-    network.load_state_dict(own, assign=True)
-    return network.eval().requires_grad_(False)
+    return filled(network, own, where)

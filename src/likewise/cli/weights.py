@@ -64,7 +64,8 @@ def convert(
         print(json.dumps({"path": str(out), "tensors": count}))
         return
     print(out)
-    print(f"{count} tensors; use them by `likewise label EXAMPLES IMAGES --out LABELS --method {method} --checkpoint {out}`", file=sys.stderr)
+    use = f"`likewise label EXAMPLES IMAGES --out LABELS --method {method} --checkpoint {out}`"
+    print(f"{count} tensors; use them by {use}, or a network alone by `method.start={out}` behind `likewise train RECIPE`", file=sys.stderr)
 
 
 @weights_app.command("default")

@@ -184,10 +184,10 @@ def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: s
 
     blocks = blocks_of(table, base, check)
     runners = _runners(job, contenders)
-    trained = {runner.contender.label: trained_with(runner.contender.checkpoint) for runner in runners if runner.method.trained}
+    known = {runner.contender.label: _known_of(runner) for runner in runners}
     filled: list[tuple[Block, list[dict[str, Any]]]] = []
     for block in blocks:
-        repeats = {each.contender.label: repeated(block, each.method.name, trained.get(each.contender.label)) for each in runners}
+        repeats = {each.contender.label: repeated(block, each.method.name, known[each.contender.label]) for each in runners}
         able = [runner for runner in runners if not block.obstacle and _takes(runner, block.setting)]
         if table in ABLATIONS:  # a checkpoint stands beside the rows that were trained alike
             able = [runner for runner in able if not runner.method.trained or repeats[runner.contender.label]]
@@ -197,6 +197,11 @@ def run_table(job: Job, contenders: Sequence[Contender], base: Setting, table: s
     if job.out is not None:
         write_atomic(job.out / f"table-{table}.md", page.encode())
     return page, [record for _, records in filled for record in records]
+
+
+def _known_of(runner: Runner) -> dict[str, Any] | None:
+    """By what a row is known to be repeated: what a checkpoint was trained with, the settings of a method that is not trained."""
+    return trained_with(runner.contender.checkpoint) if runner.method.trained else asdict(runner.method.settings)
 
 
 def page_of_all(records: Sequence[Mapping[str, Any]]) -> str:

@@ -45,8 +45,10 @@ USUAL: Mapping[str, Any] = {
     "class_weight": 0.1,
     "pseudo_backbone": "",  # that of the learner
     "class_supervised": False,  # the backbone
+    "empty": True,  # episodes whose query shows nothing of the class; none in segmentation alone
 }
 _METHOD = "cst"
+_FREE, _FREE_BACKBONE = "class-attention", "dino-small-8"  # the pseudo masks themselves, the row DINO
 _IMAGE = ("method.supervision=classes", "optimiser.rate=1e-4", "validation.support=tag", "validation.metric=exact_ratio")  # over a recipe with masks
 _PEERS: Mapping[str, str] = {"HSNet": "hsnet", "ASNet": "asnet", "PFENet": "pfenet", "PANet": "panet"}
 
@@ -55,8 +57,8 @@ _PEERS: Mapping[str, str] = {"HSNet": "hsnet", "ASNet": "asnet", "PFENet": "pfen
 class Need:
     """What repeats a row: a checkpoint of `method` trained by `recipe` with `overrides`, which say the same as `switches`.
 
-    switches: what `trained_with` must say; obstacle: why nothing here repeats it, "" where something does; true_support: the support shows
-    its masks, though training had few.
+    recipe: "" of a method that is not trained; switches: what `trained_with` must say, or the settings of such a method;
+    obstacle: why nothing here repeats it, "" where something does; true_support: the support shows its masks, though training had few.
     """
 
     method: str = ""
@@ -71,10 +73,12 @@ class Need:
         """In a clause: the command that trains it, or the obstacle."""
         if self.obstacle:
             return self.obstacle
+        if not self.recipe:
+            return f"needs {self.method} with --backbone {_FREE_BACKBONE}, in which nothing is trained"
         return f"needs {self.method}:CHECKPOINT of `{' '.join(['likewise train', f'recipes/{self.method}/{self.recipe}.toml', *self.overrides])}`"
 
     def met_by(self, trained: Mapping[str, Any] | None) -> bool:
-        """Whether a checkpoint trained with these values repeats the row."""
+        """Whether a checkpoint trained with these values, or a method with these settings, repeats the row."""
         return not self.obstacle and trained is not None and all(trained.get(name) == value for name, value in self.switches.items())
 
 
@@ -85,10 +89,12 @@ def need_of(row: Published) -> Need:
         return _cst(row, {"many_heads": many}, () if many else ("method.many_heads=false",))
     if row.method in _PEERS:
         return _peer(row, _PEERS[row.method])
+    if row.method == "DINO":
+        return Need(_FREE, switches={"pseudo": "attention", "threshold": 0.4})
     if not row.method.startswith("CST"):
         return Need(obstacle="not in this program")
     if row.variant.get("backbone") == "ResNet-50":
-        return Need(obstacle="a ResNet, which is not in this program")
+        return Need(obstacle="the learner on a ResNet, which is not in this program")
     if row.table == "3":
         return _mixed(row)
     if row.table == "6":
@@ -101,6 +107,8 @@ def need_of(row: Published) -> Need:
     if "loss_weight" in row.variant:
         weight = float(row.variant["loss_weight"])
         return _cst(row, {"class_weight": weight}, () if weight == USUAL["class_weight"] else (f"method.class_weight={weight}",))
+    if row.frame == "fss":
+        return Need(_METHOD, f"{_benchmark(row)}-fss", (), {**USUAL, "empty": False})
     if row.variant.get("pseudo_masks") is False:
         return _cst(row, {"supervision": "classes"}, ("method.supervision=classes",))
     return _cst(row, {}, ())
@@ -109,7 +117,7 @@ def need_of(row: Published) -> Need:
 def trained_with(checkpoint: str | Path | None) -> dict[str, Any] | None:
     """The switches that a checkpoint was trained with, by the names of `USUAL`, and "pseudo"; None where nothing says so.
 
-    Of a peer of CST "supervision", "masks", and "own_network": whether it has one beside its learner.
+    Of a peer of CST "supervision", "masks", "empty", and "own_network": whether it has one beside its learner.
 
     Raises InputError for a `recipe.json` beside it that is none.
     """
@@ -122,12 +130,15 @@ def trained_with(checkpoint: str | Path | None) -> dict[str, Any] | None:
     try:
         told = json.loads(recipe.read_text("utf-8"))
         method, shares = told["method"], {float(source["masks"]) for source in told["source"]}
+        empty = any(source.get("empty", True) for source in told["source"])
         if method["name"] in _PEERS.values():
             network = method.get("start") is not None  # they begin from nothing but a network
-            return {"supervision": method.get("supervision", "masks"), "masks": min(shares), "own_network": network}
+            return {"supervision": method.get("supervision", "masks"), "masks": min(shares), "empty": empty, "own_network": network}
         backbone = str(told["backbone"]["name"])
         found = {name: method.get(name, usual) for name, usual in {**USUAL, "pseudo": "attention"}.items()}
-        return {**found, "masks": min(shares), "enhancer": method.get("start") is not None, "class_supervised": backbone.startswith("vit-")}
+        enhanced = method.get("start") is not None and found["pseudo"] != "pooled"  # which begins from a ResNet
+        known = {"masks": min(shares), "empty": empty, "enhancer": enhanced, "class_supervised": backbone.startswith("vit-")}
+        return {**found, **known}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"this is no recipe of a training ({type(error).__name__}: {error})", where=str(recipe), remedy="Move it away") from error
 
@@ -146,6 +157,7 @@ def overview() -> str:
             told.setdefault(need_of(row).told, []).append(named)
         lines += [f"        {'; '.join(dict.fromkeys(names))}: {need}" for need, names in told.items()]
     lines += ["", "ENHANCER is last.safetensors of recipes/cst/pascal-enhancer.toml with the same masks. A recipe of this kind trains one fold: add fold=N."]
+    lines += ["EXTRACTOR is the file that `likewise weights convert cst RESNET OUT` makes of a ResNet-50, for this row one that DINO trained."]
     lines += ["For data of your own put the same words behind a recipe for them, such as recipes/cst/small-pixel.toml or small-image.toml."]
     return "\n".join(lines) + "\n"
 
@@ -153,24 +165,28 @@ def overview() -> str:
 def _cst(row: Published, switches: Mapping[str, Any], overrides: tuple[str, ...]) -> Need:
     level = "pixel" if row.supervision == "pixel" else "image"
     base = dict(USUAL) | ({"supervision": "pseudo"} if level == "image" else {})
-    benchmark = row.benchmark.partition("-")[0]
-    return Need(_METHOD, f"{benchmark}-{level}", overrides, {**base, **switches})
+    return Need(_METHOD, f"{_benchmark(row)}-{level}", overrides, {**base, **switches})
 
 
 def _peer(row: Published, method: str) -> Need:
-    """Of the methods beside CST: what their recipes train, in the frame of few-shot classification and segmentation."""
+    """Of the methods beside CST: what their recipes train."""
     if method == "panet":
         return Need(obstacle="its ResNet is trained with the statistics of batches, which `likewise train` does not do; one trained elsewhere is converted")
     if row.frame == "fss":
-        return Need(obstacle="no recipe trains it for segmentation alone; a released checkpoint is converted by `likewise weights convert`")
-    benchmark, pixel, tokens = row.benchmark.partition("-")[0], row.supervision == "pixel", row.variant.get("backbone") == "DINO ViT-S/8"
+        return Need(method, f"{_benchmark(row)}-fss", (), {**_peer_switches(pixel=True, own_network=True), "empty": False})
+    benchmark, pixel, tokens = _benchmark(row), row.supervision == "pixel", row.variant.get("backbone") == "DINO ViT-S/8"
     if tokens:
         return Need(method, f"{benchmark}-tokens", () if pixel else _IMAGE, _peer_switches(pixel, own_network=False))
     return Need(method, f"{benchmark}-{'pixel' if pixel else 'image'}", (), _peer_switches(pixel, own_network=True))
 
 
+def _benchmark(row: Published) -> str:
+    """The first word of its name, by which recipes are called."""
+    return row.benchmark.partition("-")[0]
+
+
 def _peer_switches(pixel: bool, *, own_network: bool) -> dict[str, Any]:
-    return {"supervision": "masks" if pixel else "classes", "masks": 100.0, "own_network": own_network}
+    return {"supervision": "masks" if pixel else "classes", "masks": 100.0, "empty": True, "own_network": own_network}
 
 
 def _mixed(row: Published) -> Need:
@@ -191,5 +207,5 @@ def _extractor(row: Published) -> Need:
     if "last attention" in row.method:
         return _cst(row, {"pseudo": "attention"}, ())
     if "CNN" in row.method:
-        return Need(obstacle="a ResNet, which is not in this program")
+        return _cst(row, {"pseudo": "pooled"}, ("method.pseudo=pooled", "method.start=EXTRACTOR"))
     return _cst(row, {"pseudo_backbone": "vit-small-16"}, ("method.pseudo_backbone=vit-small-16",))

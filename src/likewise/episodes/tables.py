@@ -41,10 +41,10 @@ def blocks_of(table: str, base: Setting, check: Callable[[Setting], object]) -> 
     return blocks
 
 
-def repeated(block: Block, method: str, trained: Mapping[str, Any] | None) -> list[str]:
-    """The rows of a block, by their titles, that a method with a checkpoint trained with these switches repeats."""
+def repeated(block: Block, method: str, known: Mapping[str, Any] | None) -> list[str]:
+    """The rows of a block, by their titles, that a method repeats whose checkpoint was trained with these switches, or that has these settings."""
     found = [(row, need_of(row)) for row in block.rows]
-    return [row.title for row, need in found if need.method == method and need.met_by(trained)]
+    return [row.title for row, need in found if need.method == method and need.met_by(known)]
 
 
 def page_of_table(table: str, benchmark: Benchmark, blocks: Sequence[tuple[Block, Sequence[Mapping[str, Any]]]]) -> str:

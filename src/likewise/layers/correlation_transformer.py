@@ -7,6 +7,8 @@ All norms are taken over query and support tokens together.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from likewise.functional.resize import resize_corners
+from likewise.layers.correlation import hidden_tokens
 
 GROUPS, ATTENTION_HEADS = 4, 8
 _HIDDEN = -1e9  # a logit that softmax turns into exactly 0
@@ -102,6 +105,87 @@ def clearest(logits: Tensor) -> Tensor:
     flat = logits.flatten(2)
     place = (flat[:, 1] - flat[:, 0]).argmax(dim=1)
     return flat[torch.arange(len(flat), device=flat.device), :, place]
+
+
+class CorrelationLayer(nn.Module, ABC):
+    """One layer of a learner; the first one is asked by `pairs`."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """(X, C, Q, S), hidden (X, s*s) -> (X, out, Q, S'), of fewer support tokens."""
+
+    @abstractmethod
+    def pairs(self, query: Tensor, support: Tensor, hidden: Tensor, tile: int) -> Tensor:
+        """What `forward` says of `correlation(query, support)`, `tile` query tokens at a time; gradients included."""
+
+
+class CorrelationTransformer(nn.Module):
+    """The frame of a learner: layers that shrink the square of support tokens to one token, and the heads.
+
+    channels: maps of correlations it reads; sides: of the square of support tokens before the first layer and behind each; class_token: whether a class
+    token comes before the square; corrtransformer: its layers, each a `CorrelationLayer`; linear: what is between them and the heads.
+    """
+
+    channels: int
+    sides: Sequence[int]
+    class_token: bool
+    corrtransformer: nn.ModuleList
+    linear: nn.Module
+
+    @property
+    def side(self) -> int:
+        """Of the square of support tokens that it reads."""
+        return self.sides[0]
+
+    @property
+    def tokens(self) -> int:
+        """The support tokens of an image: the square, and the class token where there is one."""
+        return self.side**2 + int(self.class_token)
+
+    def hidden(self, masks: Tensor) -> tuple[Tensor, ...]:
+        """Which support tokens lie outside masks (X, H, W), for each layer of the transformer; see `hidden_tokens`."""
+        return tuple(hidden_tokens(masks, side) for side in self.sides[:-1])
+
+    def forward(self, correlations: Tensor, hidden: tuple[Tensor, ...], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of correlations (X, C, h*w, S); index 1 is "it is there".
+
+        Raises ValueError for correlations of another number of channels or support tokens.
+        """
+        if correlations.shape[1] != self.channels or correlations.shape[3] != self.tokens:
+            raise ValueError(f"correlations {tuple(correlations.shape)} are not (X, {self.channels}, Q, {self.tokens})")
+        for layer, outside in zip(self.corrtransformer, hidden, strict=True):
+            correlations = layer(correlations, outside)
+        return self.heads(self.linear(correlations), grid)
+
+    def pairs(self, query: Tensor, support: PairSupport, grid: tuple[int, int], tile: int = 128) -> tuple[Tensor, Tensor]:
+        """What `forward` says of `correlation(query, support.tokens)`, within rounding: query (X, L, A, h*w, d) of length 1.
+
+        tile: query tokens that the first layer takes at a time; memory grows with it, the answer does not change.
+        """
+        first, *rest = self.corrtransformer
+        assert isinstance(first, CorrelationLayer)
+        x = first.pairs(query, support.tokens, support.hidden[0], tile)
+        for layer, outside in zip(rest, support.hidden[1:], strict=True):
+            x = layer(x, outside)
+        return self.heads(self.linear(x), grid)
+
+    def heads(self, tokens: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of tokens (X, C, h*w, 1 or 2): the class token, then the image's.
+
+        Without a classification head the class logits are those of the pixel that is foreground most clearly, so that a class is there if any pixel is.
+        """
+        maps = tokens.reshape(*tokens.shape[:2], *grid, -1)
+        logits = mask_logits((self.decoder1_seg, self.decoder2_seg), maps[..., -1])
+        if not hasattr(self, "decoder1_cls"):
+            return clearest(logits), logits
+        return class_logits((self.decoder1_cls, self.decoder2_cls), maps[..., 0]), logits
+
+    def _add_heads(self, width: int, *, classes: bool) -> None:
+        """The layers before the heads and the heads, that of masks and, if `classes`, that which says whether a class is there."""
+        self.linear = two_layers(width)
+        if classes:
+            self.decoder1_cls, self.decoder2_cls = class_decoder(width)
+        self.decoder1_seg, self.decoder2_seg = mask_decoder(width)
 
 
 def _heads(x: Tensor) -> Tensor:

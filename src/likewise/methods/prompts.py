@@ -51,6 +51,11 @@ class PatchLabels:
     shares: Tensor
     weight: Tensor
 
+    def mask(self, place: int, grid: tuple[int, int]) -> Tensor:
+        """(h, w) of 0 and 1: the patches that are mostly of the class in that place, or the likeliest ones where none is."""
+        share = self.shares[:, place + 1].reshape(grid)
+        return (share >= share.max().clamp_max(0.5)).float()
+
 
 def patch_labels(support: Support, features: Sequence[ImageFeatures]) -> list[PatchLabels]:
     """The soft patch labels of every example, from whatever labels it carries.
@@ -67,6 +72,27 @@ def patch_labels(support: Support, features: Sequence[ImageFeatures]) -> list[Pa
     if LabelKind.BOX in support.kinds():
         found = _inside_boxes(support, features, tokens, found)
     return found
+
+
+def labels_for_masks(support: Support, features: Sequence[ImageFeatures], pairs: Sequence[tuple[int, int]], *, tokens: bool) -> list[PatchLabels] | None:
+    """What stands in for masks where some of the (class, image) `pairs` have none: patch labels if features are tokens.
+
+    None where every pair has a mask, and without tokens, where the whole image stands in. Raises InputError without tokens for a
+    class that is marked by boxes, points or scribbles alone: those cannot become masks then.
+    """
+    numbers = support.classes.numbers
+    bare = [(place, index) for place, index in pairs if not support.examples[index].labels.mask(numbers[place]).any()]
+    if bare and tokens:
+        return patch_labels(support, features)
+    for place, index in bare:
+        labels, number = support.examples[index].labels, numbers[place]
+        if number in labels.boxes or number in labels.points or number in labels.scribbles:
+            raise InputError(
+                "a class that it shows has neither a mask nor a tag, and the checkpoint's own network cannot make one",
+                where=support.examples[index].name,
+                remedy="Draw masks by `likewise refine`, or take a checkpoint for the program's backbone",
+            )
+    return None
 
 
 def require_some(labels: Sequence[PatchLabels]) -> None:

@@ -6,14 +6,14 @@ frozen: the program's backbone, or the network that the training starts from (`l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.backbones.features import ImageFeatures
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError, close_match
 from likewise.functional.frame_losses import log_maps, mask_loss, presence_loss
@@ -21,9 +21,10 @@ from likewise.functional.resize import resize_nearest
 from likewise.layers.correlation_pyramid import PyramidLearner, correlations, unit
 from likewise.layers.fscs import merge_backgrounds
 from likewise.methods.base import MethodSettings
-from likewise.methods.pyramid_levels import LEVELS, levels_of, not_vanished, spec_of, square_of, squared, token_channels
-from likewise.methods.pyramid_weights import BACKBONE, LEARNER, backbone_of, part
-from likewise.methods.pyramids import SUPPORTS, PyramidMethod, PyramidSettings
+from likewise.methods.learner_training import LearnerTraining
+from likewise.methods.pyramid_levels import LEVELS, levels_of, not_vanished, square_of, squared, token_channels
+from likewise.methods.pyramid_weights import LEARNER, backbone_of, part
+from likewise.methods.pyramids import FRAMES, SUPPORTS, PyramidMethod, PyramidSettings
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
 SUPERVISIONS = ("masks", "classes")
@@ -36,12 +37,13 @@ class PyramidTrainingSettings(MethodSettings):
     side: of the square image, and of the masks in the loss. supervision: "masks", or "classes" for image-level labels alone, with a rate
     of 1e-4 as published. support: "auto" shows the learner the masks of the support, "none" the whole image; "" for what goes with the
     supervision, as ASNet is published (HSNet without masks: "none" is ours, the code of the frame shows it the true masks, "auto").
-    void_is_background: official code counts it so. many_heads, square: as in `PyramidSettings`.
+    void_is_background: official code counts it so. frame, many_heads, square: as in `PyramidSettings`.
     """
 
     side: int = 400
     supervision: str = "masks"
     support: str = ""
+    frame: str = "fscs"
     many_heads: bool = True
     square: int = 0
     void_is_background: bool = False
@@ -52,38 +54,18 @@ class PyramidTrainingSettings(MethodSettings):
         return self.support or ("auto" if self.supervision == "masks" else "none")
 
 
-class PyramidTraining:
+class PyramidTraining(LearnerTraining):
     """The learner under training. See `Trainable`."""
 
     def __init__(self, kind: type[PyramidMethod], learner: PyramidLearner, settings: PyramidTrainingSettings, start: Mapping[str, Tensor]) -> None:
-        self.kind, self.settings = kind, settings
-        self.learner = learner.requires_grad_(True).train()
-        self._backbone_tensors = {BACKBONE + name: tensor for name, tensor in part(start, BACKBONE).items()}
-        self.network = backbone_of(self._backbone_tensors)
-
-    def wants(self) -> tuple[FeatureSpec, ...]:
-        """The picture alone for a network of its own, else all layers of the backbone."""
-        return (spec_of(self.settings.side, own_backbone=self.network is not None),)
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The learner's."""
-        return self.learner.parameters()
-
-    def to(self, device: torch.device) -> None:
-        """Move learner and network."""
-        self.learner.to(device)
-        if self.network is not None:
-            self.network.to(device)
-
-    def checkpoint(self) -> dict[str, Tensor]:
-        """The learner's tensors, and the network's as they came."""
-        return {**{LEARNER + name: tensor for name, tensor in self.learner.state_dict().items()}, **self._backbone_tensors}
+        self.kind, self.settings, self.learner, self.network = kind, settings, learner, backbone_of(start)
+        super().__init__(learner, self.network, settings.side, start)
 
     def method(self) -> PyramidMethod:
         """The method with copies of the tensors as they are now."""
         own = self.settings
-        settings = PyramidSettings(side=own.side, support=own.shows, many_heads=own.many_heads, square=own.square)
-        return self.kind(settings, {name: tensor.detach().cpu().clone() for name, tensor in self.checkpoint().items()})
+        settings = PyramidSettings(side=own.side, support=own.shows, frame=own.frame, many_heads=own.many_heads, square=own.square)
+        return self.kind(settings, self.copies())
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of an episode with its one term, "masks" or "classes". There is no chance in it."""
@@ -122,7 +104,8 @@ def trainable(
 ) -> Trainable[TrainingEpisode]:
     """The learner, new by a seed or from the tensors of a checkpoint; see `Method.trainable`. A start may hold a network alone."""
     settings = PyramidTrainingSettings().changed(**values)
-    for name, value, known in (("supervision", settings.supervision, SUPERVISIONS), ("support", settings.shows, SUPPORTS)):
+    words = (("supervision", settings.supervision, SUPERVISIONS), ("support", settings.shows, SUPPORTS), ("frame", settings.frame, FRAMES))
+    for name, value, known in words:
         if value not in known:
             raise UsageError(f"{name} is {value!r}", where=f"method.{name}", remedy=close_match(value, known))
     given = start or {}

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from likewise.backbones.checkpoint import check_layout
+from likewise.backbones.checkpoint import filled
 from likewise.backbones.resnet import ResNet
 from likewise.backbones.resnet_weights import resnet_of
 from likewise.backbones.vgg import Vgg16, vgg_of
@@ -58,9 +58,7 @@ def learner_of(tensors: Mapping[str, Tensor], like: Callable[[Mapping[str, Tenso
         learner = like(own)
     except (KeyError, IndexError, ValueError) as error:
         raise WeightsError(f"it is no checkpoint of {title}, or not whole ({error})", where="checkpoint", remedy=_remedy(verb)) from error
-    check_layout(own, learner.state_dict(), "checkpoint")
-    learner.load_state_dict({name: tensor.float() for name, tensor in own.items()}, assign=True)
-    return learner.eval().requires_grad_(False)
+    return filled(learner, own)
 
 
 def backbone_of(tensors: Mapping[str, Tensor]) -> ResNet | Vgg16 | None:

@@ -34,7 +34,7 @@ from likewise.layers.correlation_pyramid import PyramidLearner, unit
 from likewise.layers.fscs import vote_foreground
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.patches import answer
-from likewise.methods.prompts import PatchLabels, patch_labels
+from likewise.methods.prompts import PatchLabels, labels_for_masks
 from likewise.methods.pyramid_levels import LEAST, LEVELS, MOST, levels_of, not_vanished, spec_of, square_of, squared, token_channels
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, backbone_of, official, part
 
@@ -121,6 +121,10 @@ class PyramidMethod(Method):
             _ = found._trained  # what is wrong with the tensors is said here
         return found
 
+    def reads_backbone(self) -> bool:
+        """False for a checkpoint with a network of its own."""
+        return self.own_backbone is None
+
     def mounted(self, backbone: Backbone) -> Self:
         """This method, where a checkpoint fits the backbone. Raises InputError where not."""
         if self.own_backbone is None and backbone.config.depth < LEVELS:
@@ -174,7 +178,7 @@ class PyramidMethod(Method):
         own, numbers = features[self._spec], support.classes.numbers
         pairs = [(place, index) for place, number in enumerate(support.classes) for index in support.showing(number)]
         used = sorted({index for _, index in pairs})
-        labels = self._coarse(support, own, pairs)
+        labels = None if self.settings.support == "none" else labels_for_masks(support, own, pairs, tokens=self.own_backbone is None)
         levels = {index: self._support_levels(own[index]) for index in used}
         tensors: dict[str, Tensor] = {}
         with torch.inference_mode():
@@ -234,24 +238,6 @@ class PyramidMethod(Method):
         found = self._levels(item)
         return found if self.own_backbone is not None else squared(found, self.settings.square)
 
-    def _coarse(self, support: Support, own: Sequence[ImageFeatures], pairs: Sequence[tuple[int, int]]) -> list[PatchLabels] | None:
-        """What `methods.prompts` makes of labels that are no masks, where any are asked for and there are tokens to do it by."""
-        numbers = support.classes.numbers
-        bare = [(place, index) for place, index in pairs if not support.examples[index].labels.mask(numbers[place]).any()]
-        if not bare or self.settings.support == "none":
-            return None
-        if self.own_backbone is None:
-            return patch_labels(support, own)
-        for place, index in bare:
-            labels, number = support.examples[index].labels, numbers[place]
-            if number in labels.boxes or number in labels.points or number in labels.scribbles:
-                raise InputError(
-                    "a class that it shows has neither a mask nor a tag, and the checkpoint's own network cannot make one",
-                    where=support.examples[index].name,
-                    remedy="Draw masks by `likewise refine`, or take a checkpoint for the program's backbone",
-                )
-        return None
-
     def _mask(self, support: Support, number: int, index: int, labels: Sequence[PatchLabels] | None, place: int) -> Tensor | None:
         """The mask (side, side) of a class in an image, 0 outside; None for the whole image."""
         if self.settings.support == "none":
@@ -263,8 +249,7 @@ class PyramidMethod(Method):
         if labels is None:
             return None
         side = round(len(labels[index].shares) ** 0.5)
-        share = labels[index].shares[:, place + 1].reshape(side, side)
-        return resize_nearest((share >= share.max().clamp_max(0.5)).float(), size)
+        return resize_nearest(labels[index].mask(place, (side, side)), size)
 
     def _answer(self, query: Query, item: ImageFeatures, memory: Memory) -> RawPrediction:
         levels = self._levels(item)

@@ -43,6 +43,12 @@ TABLE = (
         "Kang et al. 2023",
     ),
     Listed(
+        "class-attention",
+        "likewise.methods.cst.training_free:ClassAttention",
+        "where a picture answers what the class token of the examples asks for; nothing is trained",
+        "Caron et al. 2021 (DINO), as in Kang et al. 2023",
+    ),
+    Listed(
         "hsnet",
         "likewise.methods.hsnet:Hsnet",
         "a trained network that squeezes correlations of several layers by 4-D convolutions; needs a checkpoint",

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from likewise.backbones.checkpoint import check_layout
+from likewise.backbones.checkpoint import filled
 from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.errors import InputError, WeightsError
 from likewise.proposals.checkpoint import segmenter_config
@@ -53,13 +53,10 @@ class Trained:
     @classmethod
     def restored(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Self:
         """What `tensors` and `facts` were of. Raises WeightsError for tensors that are not those of a segmenter."""
-        own = {name: tensor.float() for name, tensor in tensors.items()}
         heads = int(facts.get("heads", cls.heads))
-        module = Segmenter(segmenter_config(own, heads=heads))
-        check_layout(own, module.state_dict(), "segmenter")
-        module.load_state_dict(own)
+        module = filled(Segmenter(segmenter_config(tensors, heads=heads)), tensors, "segmenter")
         side = int(facts.get("side", 0)) or cls.side
-        return cls(module.eval().requires_grad_(False), heads, side, tuple(facts.get("layers", cls.layers)), facts.get("backbone", {}))
+        return cls(module, heads, side, tuple(facts.get("layers", cls.layers)), facts.get("backbone", {}))
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -40,8 +40,9 @@ def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: st
 
     settings: what the user sets, over what the checkpoint says of itself, over the preset; checkpoint: a safetensors file, a folder
     that `save_pretrained` wrote, "random" for untrained tensors, or None, which takes the weights that come with this program where
-    there are any for the backbone. The backbone "auto" becomes that of the checkpoint. Raises UsageError for unknown names and for a
-    method without checkpoints, WeightsError where one is needed and not there, of another method, or for another backbone.
+    there are any for the backbone. The backbone "auto" becomes that of the checkpoint, "none" for one that brings its network.
+    Raises UsageError for unknown names and for a method without checkpoints, WeightsError where one is needed and not there, of another
+    method, or for another backbone.
     """
     method = make_method(name, preset, settings)
     if not method.trained and (checkpoint is None or not method.optional_checkpoint):
@@ -59,7 +60,9 @@ def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: st
         _check_backbone(card, backbone, "", path.name)
     if not method.keeps_checkpoint:
         note_checkpoint(path, digest)
-    return Equipped(method.equipped(tensors), {"checkpoint": {"name": path.name, "sha256": digest}}, backbone, card)
+    ready = method.equipped(tensors)
+    backbone = "none" if backbone == "auto" and not ready.reads_backbone() else backbone
+    return Equipped(ready, {"checkpoint": {"name": path.name, "sha256": digest}}, backbone, card)
 
 
 def equipped_again(method: Method, roles: Mapping[str, Mapping[str, str]]) -> Method:
@@ -86,7 +89,7 @@ def _check_card(card: Card, name: str, method: Method, path: Path) -> None:
 def shipped_for(name: str, backbone: str = "auto") -> Path | None:
     """The checkpoint that comes with this program for a method on a backbone; None where there is none."""
     found = _all_shipped(name)
-    return found.get(backbone if backbone.startswith("random:") else resolve(backbone)) if found else None
+    return found.get(resolve(backbone)) if found else None
 
 
 def _shipped(name: str, backbone: str) -> Path:

@@ -46,7 +46,7 @@ def open_provider(backbone: str, place: Place, method: Method, features: Path | 
     if network is not None and backbone not in ("auto", network.name):
         raise UsageError("the checkpoint has its own image encoder", where="backbone", remedy="Leave the backbone out")
     if network is None:
-        network = load_backbone(backbone if backbone.startswith("random:") else weights.resolve(backbone))
+        network = load_backbone(weights.resolve(backbone))
     return FeatureProvider(
         network,
         engine=place.engine,

@@ -218,10 +218,18 @@ def _settings(method: Method | None) -> dict[str, Any]:
     return {name: value for name, value in asdict(method.settings).items() if value != defaults[name]}
 
 
+def _told(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain values; newer switches only where they are used, so that older runs go on."""
+    content = recipe.model_dump(mode="json", exclude=_APART if recipe.classes else _APART | {"classes": True})
+    for section in (*content["source"], content["validation"] or {}):
+        if section.get("empty"):
+            del section["empty"]
+    return content
+
+
 def _facts(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     """What must be the same for a run to go on: the recipe, its images, the weights of the backbone and the versions that make the numbers."""
-    apart = _APART if recipe.classes else _APART | {"classes": True}  # a key that came later: runs from before go on
-    content, images = recipe.model_dump(mode="json", exclude=apart), [names for _, names in ready.draws.names()]
+    content, images = _told(recipe), [names for _, names in ready.draws.names()]
     recipe_digest, image_digest = (hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest() for each in (content, images))
     return {
         "recipe": recipe_digest,

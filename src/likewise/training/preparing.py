@@ -172,9 +172,8 @@ def cache_of(section: BackboneSection) -> Path | None:
 
 
 def _provider(section: BackboneSection, device: torch.device) -> FeatureProvider:
-    name = section.name if section.name.startswith("random:") else weights.resolve(section.name)
     return FeatureProvider(
-        load_backbone(name),
+        load_backbone(weights.resolve(section.name)),
         engine=section.engine,
         device=device,
         precision=section.precision,

@@ -53,7 +53,8 @@ class SourceSection(_Section):
 
     share: how often, relative to the other sources; masks: the percentage of images, in the order of their names, whose
     masks may be used, the others giving image-level labels alone; only_masked: leave the others out; only: a text file of the
-    names of images to take, one a line, all others are left out. Of prompted episodes also: classes: names of the classes to take;
+    names of images to take, one a line, all others are left out; empty: whether the query may show nothing of the class, False for
+    segmentation alone (FS-S). Of prompted episodes also: classes: names of the classes to take;
     most: so many pictures of a class, the first by name; ways: classes of an episode at most, 1 where pictures show classes that they have
     no labels of.
     """
@@ -64,6 +65,7 @@ class SourceSection(_Section):
     masks: Annotated[float, Field(ge=0, le=100)] = 100.0
     only_masked: bool = False
     only: str | None = None
+    empty: bool = True
     classes: tuple[str, ...] = ()
     ways: Annotated[int, Field(gt=0)] | None = None
     most: Annotated[int, Field(gt=1)] | None = None
@@ -148,7 +150,7 @@ class ScheduleSection(_Section):
 class ValidationSection(_Section):
     """Scores of unseen classes while training runs; the checkpoint that is best by `metric` is kept.
 
-    every, episodes: validate `episodes` episodes after `every` episodes of training; support: what the support shows.
+    every, episodes: validate `episodes` episodes after `every` episodes of training; support: what the support shows; empty: as in `SourceSection`.
     targets: of dense episodes, families that are not trained, and way and support mean nothing there.
     """
 
@@ -160,6 +162,7 @@ class ValidationSection(_Section):
     shot: Annotated[int, Field(gt=0)] = 1
     seed: int = 0
     support: Literal["mask", "tag"] = "mask"
+    empty: bool = True
     metric: Literal["miou", "miou_official", "exact_ratio", "skill", "accuracy"] = "miou"
     targets: tuple[str, ...] = ()
 
@@ -232,6 +235,10 @@ class Recipe(_Section):
             raise ValueError("classes, most and ways of a source are of prompted episodes; there is no [prompts]")
         if self.prompts is not None and any(source.only_masked or source.masks < 100 for source in self.source):
             raise ValueError("prompted episodes need masks, of which prompts are made: leave masks and only_masked out")
+        if not all(source.empty for source in self.source) and (dense or self.prompts is not None):
+            raise ValueError("empty of a source is of episodes of one class: leave it out with [dense] and [prompts]")
+        if dense and self.validation is not None and not self.validation.empty:
+            raise ValueError("validation.empty is of episodes of classes: leave it out with [dense]")
         if dense and any(source.only_masked or source.masks < 100 for source in self.source):
             raise ValueError("masks and only_masked of a source are of episodes of classes; leave them out, and the target 'mask' too")
         if self.validation is not None and dense != bool(self.validation.targets):

@@ -76,10 +76,10 @@ class Draws:
 def _source(section: SourceSection, benchmark: Benchmark, recipe: Recipe, place: int) -> _Source:
     fold, seed = fold_of(recipe, benchmark), recipe.seed + 1 + place
     if section.only is None:
-        episodes = episodes_of(benchmark, section.part, fold, count=recipe.episodes, seed=seed)
+        episodes = episodes_of(benchmark, section.part, fold, count=recipe.episodes, seed=seed, empty=section.empty)
     else:
         images = listed_only(benchmark.images(section.part, fold), Path(section.only), benchmark, f"source.{place}")
-        episodes = Episodes(images, section.part, (1,), recipe.episodes, seed)
+        episodes = Episodes(images, section.part, (1,), recipe.episodes, seed, empty=section.empty)
     masked = first_percent(names_of(episodes.images), section.masks)
     if section.only_masked:
         episodes = replace(episodes, images=_only(episodes.images, masked, f"source.{place}", "Raise masks, or leave out only_masked"))

@@ -21,7 +21,8 @@ def validation_episodes(recipe: Recipe, benchmark: Benchmark) -> Episodes:
     """The episodes of a recipe's validation; InputError where the benchmark has too few images."""
     section = recipe.validation
     assert section is not None
-    return episodes_of(benchmark, section.part, fold_of(recipe, benchmark), section.way, section.shot, section.episodes, section.seed)
+    fold = fold_of(recipe, benchmark)
+    return episodes_of(benchmark, section.part, fold, section.way, section.shot, section.episodes, section.seed, empty=section.empty)
 
 
 class Validation:

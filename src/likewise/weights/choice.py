@@ -12,14 +12,17 @@ from likewise.weights.registry import entries, entry
 
 OFFICIAL = "dinov2-reg-small"
 STAND_IN = "dinov2-reg-small-sphere"
+NONE, RANDOM = "none", "random:"  # names, or how they begin, of backbones that have no weights
 
 
 def resolve(name: str = "auto") -> str:
-    """The name of the weights to use; UsageError for an unknown one.
+    """The name of the weights to use, "none" and "random:..." as they are; UsageError for an unknown one.
 
     "auto" is the remembered default; at the very first use the official weights where they can be had within a few
     seconds, else the stand-in; the choice is printed (stderr) and remembered. WeightsError where neither can be had.
     """
+    if name == NONE or name.startswith(RANDOM):
+        return name
     if name != "auto":
         return entry(name).name
     remembered = default()

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from likewise.backbones.checkpoint import filled
 from likewise.errors import WeightsError
 from likewise.methods.cst.enhancer import MaskEnhancer
 from likewise.methods.cst.model import Learner
+from likewise.methods.cst.pooled import EXTRACTOR
 
 ENHANCER = "enhancer."  # of the tensors of a mask enhancer, in checkpoints of ours
 PREFIX = "learner."  # of the trained tensors in a Lightning checkpoint, whose others are `backbone.*`
@@ -18,11 +20,14 @@ _REMEDY = "Convert the file by `likewise weights convert cst FILE OUT`, or give 
 
 
 def learner_tensors(tensors: Mapping[str, Tensor], where: str = "checkpoint") -> dict[str, Tensor]:
-    """The tensors of the learner by their names in `Learner`; those of a backbone or a mask enhancer beside them are left out.
+    """The tensors of the learner by their names in `Learner`; those of other networks beside them are left out.
 
     Raises WeightsError for a checkpoint that is none of CST.
     """
-    found = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.startswith(("backbone.", ENHANCER))}
+    found = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.startswith(("backbone.", ENHANCER, EXTRACTOR))}
+    if not found and any(name.startswith(EXTRACTOR) for name in tensors):
+        remedy = "Train one from it: method.pseudo=pooled method.start=FILE behind a recipe of recipes/cst"
+        raise WeightsError("it holds a ResNet for pseudo masks alone, no learner", where=where, remedy=remedy)
     if _FIRST not in found:
         few = ", ".join(sorted(tensors)[:3]) or "nothing"
         raise WeightsError(f"it is no checkpoint of CST: there is no {_FIRST} (it holds {few}, ...)", where=where, remedy=_REMEDY)
@@ -43,13 +48,8 @@ def learner_of(tensors: Mapping[str, Tensor], *, side: int = 12, kernels: tuple[
     if min(widths) < 8 or any(width % 16 for width in widths):
         raise WeightsError(f"its transformer has layers of {widths} channels, {len(kernels)} layers are expected", where=where, remedy=_REMEDY)
     with torch.device("meta"):
-        learner = Learner(channels, side, kernels, tuple(widths), coupled).requires_grad_(False)
-    layout = learner.state_dict()
-    wrong = sorted(layout.keys() ^ found.keys()) + [name for name in layout.keys() & found.keys() if layout[name].shape != found[name].shape]
-    if wrong:
-        raise WeightsError(f"{len(wrong)} tensors are missing, unexpected or of another shape ({', '.join(wrong[:4])})", where=where, remedy=_REMEDY)
-    learner.load_state_dict({name: tensor.float() for name, tensor in found.items()}, assign=True)
-    return learner.eval()
+        learner = Learner(channels, side, kernels, tuple(widths), coupled)
+    return filled(learner, found, where, _REMEDY)
 
 
 def enhancer_of(tensors: Mapping[str, Tensor]) -> MaskEnhancer | None:

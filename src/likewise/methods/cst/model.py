@@ -16,20 +16,8 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from likewise.layers.correlation import correlation, hidden_tokens, pool_square, square_side
-from likewise.layers.correlation_transformer import (
-    GROUPS,
-    FeedForward,
-    PairSupport,
-    aggregation,
-    attended,
-    class_decoder,
-    class_logits,
-    clearest,
-    mask_decoder,
-    mask_logits,
-    two_layers,
-)
+from likewise.layers.correlation import correlation, pool_square
+from likewise.layers.correlation_transformer import GROUPS, CorrelationLayer, CorrelationTransformer, FeedForward, PairSupport, aggregation, attended
 
 __all__ = ["Learner", "PairSupport", "untrained"]
 
@@ -79,7 +67,7 @@ class Attention(nn.Module):
         return self.out_norm(self.agg(mixed) + relu(norm(convolution(pooled))))
 
 
-class Layer(nn.Module):
+class Layer(CorrelationLayer):
     """One layer of the correlation transformer."""
 
     def __init__(self, inside: int, outside: int, kernel: int) -> None:
@@ -103,7 +91,7 @@ class Layer(nn.Module):
         return self.ff(self.attn.join(torch.cat(pooled, dim=2), torch.cat(mixed, dim=2)))
 
 
-class Learner(nn.Module, PyTorchModelHubMixin):
+class Learner(CorrelationTransformer, PyTorchModelHubMixin):
     """The part of CST that is trained: correlations of a query with support images in, class and mask logits out.
 
     channels: layers times heads of the backbone (12 * 6 = 72 for ViT-S); side: of the square of support tokens; kernels:
@@ -111,6 +99,8 @@ class Learner(nn.Module, PyTorchModelHubMixin):
     (table 7 of the paper). 366,004 numbers as published. Saved and loaded by `save_pretrained` and `from_pretrained`.
     Raises ValueError where the kernels do not bring the square to one token.
     """
+
+    class_token = True
 
     def __init__(
         self, channels: int = 72, side: int = 12, kernels: tuple[int, ...] = (4, 3), widths: tuple[int, ...] = (32, 128), coupled: bool = False
@@ -121,52 +111,10 @@ class Learner(nn.Module, PyTorchModelHubMixin):
             self.sides.append(self.sides[-1] // kernel)
         if self.sides[-1] != 1 or len(kernels) != len(widths):
             raise ValueError(f"pooling by {tuple(kernels)} in {len(widths)} layers does not bring a square of {side}x{side} tokens to one")
-        self.channels, self.side, self.coupled = channels, side, coupled
-        last = widths[-1]
+        self.channels, self.coupled = channels, coupled
         ins = (channels, *widths[:-1])
         self.corrtransformer = nn.ModuleList(Layer(*sizes) for sizes in zip(ins, widths, kernels, strict=True))
-        self.linear = two_layers(last)
-        if not coupled:
-            self.decoder1_cls, self.decoder2_cls = class_decoder(last)
-        self.decoder1_seg, self.decoder2_seg = mask_decoder(last)
-
-    def hidden(self, masks: Tensor) -> tuple[Tensor, ...]:
-        """Which support tokens lie outside masks (X, H, W), for each layer of the transformer; see `hidden_tokens`."""
-        return tuple(hidden_tokens(masks, side) for side in self.sides[:-1])
-
-    def forward(self, correlations: Tensor, hidden: tuple[Tensor, ...], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of correlations (X, C, h*w, 1 + side*side); index 1 is "it is there".
-
-        Raises ValueError for correlations of another number of channels or support tokens.
-        """
-        if correlations.shape[1] != self.channels or square_side(correlations.shape[3]) != self.side:
-            raise ValueError(f"correlations {tuple(correlations.shape)} are not (X, {self.channels}, Q, {1 + self.side**2})")
-        for layer, outside in zip(self.corrtransformer, hidden, strict=True):
-            correlations = layer(correlations, outside)
-        return self.heads(self.linear(correlations), grid)
-
-    def pairs(self, query: Tensor, support: PairSupport, grid: tuple[int, int], tile: int = 512) -> tuple[Tensor, Tensor]:
-        """What `forward` says of `correlation(query, support.tokens)`, within rounding: query (X, L, A, h*w, d) of length 1.
-
-        tile: query tokens that the first layer takes at a time; memory grows with it, the answer does not change.
-        """
-        first, *rest = self.corrtransformer
-        assert isinstance(first, Layer)
-        x = first.pairs(query, support.tokens, support.hidden[0], tile)
-        for layer, outside in zip(rest, support.hidden[1:], strict=True):
-            x = layer(x, outside)
-        return self.heads(self.linear(x), grid)
-
-    def heads(self, tokens: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of tokens (X, C, h*w, 2): the class token, then the image's.
-
-        coupled: the class logits are those of the pixel that is foreground most clearly, so that a class is there if
-        any pixel is.
-        """
-        maps = tokens.reshape(*tokens.shape[:2], *grid, -1)
-        logits = mask_logits((self.decoder1_seg, self.decoder2_seg), maps[..., 1])
-        classes = clearest(logits) if self.coupled else class_logits((self.decoder1_cls, self.decoder2_cls), maps[..., 0])
-        return classes, logits
+        self._add_heads(widths[-1], classes=not coupled)
 
 
 def untrained(channels: int = 72, side: int = 12, kernels: tuple[int, ...] = (4, 3), *, coupled: bool = False, seed: int = 0) -> Learner:

@@ -13,16 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.backbones.resnet import ResNet
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError, close_match
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.layers.correlation import unit_query, unit_support
 from likewise.methods.base import MethodSettings
+from likewise.methods.correlating import heads_of, token_spec
 from likewise.methods.cst.checkpoint import ENHANCER, enhancer_of, learner_of
 from likewise.methods.cst.enhancer import MaskEnhancer, enhancer_loss, new_enhancer
 from likewise.methods.cst.method import Cst, CstSettings
 from likewise.methods.cst.model import Learner, PairSupport, untrained
 from likewise.methods.cst.objective import CLASS_WEIGHT, cst_loss
+from likewise.methods.cst.pooled import EXTRACTOR, extractor_of, last_map, pooled_mask
 from likewise.methods.cst.pseudo import PSEUDO, THRESHOLD, cosines_of, extractor_spec, pseudo_mask
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
@@ -38,7 +41,8 @@ class CstTrainingSettings(MethodSettings):
     pseudo masks where it has none (pixel-level, or mixed), "pseudo" pseudo masks always (image-level), "classes" no mask
     at all: the whole support image, and the classification term alone (image-level without pseudo masks, table 1; ours,
     since its code is not published). class_weight: lambda. void_is_background: official code counts it so. pseudo, threshold,
-    pseudo_backbone, many_heads, coupled, square, kernels: as in `CstSettings`. part: "learner", or the "enhancer" of pseudo masks alone.
+    pseudo_backbone, many_heads, coupled, square, kernels: as in `CstSettings`; "pooled" needs a start with a ResNet. part: "learner", or the
+    "enhancer" of pseudo masks alone.
     """
 
     part: str = "learner"
@@ -56,26 +60,26 @@ class CstTrainingSettings(MethodSettings):
 
 
 class CstTraining:
-    """The learner under training, and a frozen mask enhancer if pseudo masks go through one. See `Trainable`."""
+    """The learner under training, and frozen what pseudo masks go through, if anything: a mask enhancer, or a ResNet. See `Trainable`."""
 
-    def __init__(self, learner: Learner, settings: CstTrainingSettings, enhancer: MaskEnhancer | None = None) -> None:
-        self.learner, self.settings = learner.requires_grad_(True).train(), settings
+    def __init__(self, learner: Learner, settings: CstTrainingSettings, enhancer: MaskEnhancer | None = None, extractor: ResNet | None = None) -> None:
+        self.learner, self.settings, self.extractor = learner.requires_grad_(True).train(), settings, extractor
         self.enhancer = None if enhancer is None else enhancer.requires_grad_(False).eval()
 
     def wants(self) -> tuple[FeatureSpec, ...]:
-        """All layers at the square size, with queries and keys of the last block; the last block of another backbone for pseudo masks."""
-        extractor = extractor_spec(self.settings.side, self.settings.pseudo_backbone)
-        return (_own_spec(self.settings),) if extractor is None else (_own_spec(self.settings), extractor)
+        """All layers at the square size, with queries and keys of the last block; what another network makes pseudo masks of."""
+        extractor = extractor_spec(self.settings.side, self.settings.pseudo_backbone, self.settings.pseudo)
+        return (token_spec(self.settings.side),) if extractor is None else (token_spec(self.settings.side), extractor)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The learner's."""
         return self.learner.parameters()
 
     def to(self, device: torch.device) -> None:
-        """Move learner and enhancer."""
-        self.learner.to(device)
-        if self.enhancer is not None:
-            self.enhancer.to(device)
+        """Move learner, enhancer and ResNet."""
+        for network in (self.learner, self.enhancer, self.extractor):
+            if network is not None:
+                network.to(device)
 
     def method(self) -> Cst:
         """CST with copies of the tensors as they are now."""
@@ -92,15 +96,16 @@ class CstTraining:
         return Cst(settings, {name: tensor.detach().cpu().clone() for name, tensor in self.checkpoint().items()})
 
     def checkpoint(self) -> dict[str, Tensor]:
-        """The learner's tensors, and the enhancer's under its prefix."""
-        extra = {} if self.enhancer is None else {ENHANCER + name: tensor for name, tensor in self.enhancer.state_dict().items()}
-        return {**self.learner.state_dict(), **extra}
+        """The learner's tensors, and those of enhancer and ResNet under their prefixes."""
+        beside = [(ENHANCER, self.enhancer), (EXTRACTOR, self.extractor)]
+        extra = {prefix + name: tensor for prefix, part in beside if part is not None for name, tensor in part.state_dict().items()}
+        return {**self.learner.state_dict(), **{name: tensor for name, tensor in extra.items() if not name.endswith(".num_batches_tracked")}}
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of an episode with its terms "classes" and "masks". There is no chance in it."""
         del generator
         query, support = episode.query, episode.support
-        heads = _heads(support, self.settings)
+        heads = heads_of(support) if self.settings.many_heads else 1
         mine = unit_query(query.tokens[None].float(), heads)
         theirs = unit_support(support.prefix[None, :, 0].float(), support.tokens[None].float(), support.grid, self.learner.side, heads)
         hidden = self.learner.hidden(self._support_mask(episode)[None])
@@ -144,6 +149,8 @@ class CstTraining:
         with torch.no_grad():
             if self.enhancer is not None:
                 return self.enhancer.masks(cosines_of(image, support)[None], size)[0]
+            if self.extractor is not None:
+                return pooled_mask(last_map(image, self.extractor), last_map(support, self.extractor), size)
             return pseudo_mask(image, support, size, self.settings.pseudo, self.settings.threshold)
 
 
@@ -155,7 +162,7 @@ class CstEnhancerTraining:
 
     def wants(self) -> tuple[FeatureSpec, ...]:
         """What the learner wants, so that cached features serve both."""
-        return (_own_spec(self.settings),)
+        return (token_spec(self.settings.side),)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The enhancer's."""
@@ -194,31 +201,34 @@ def trainable(backbone: VitConfig, values: Mapping[str, Any], seed: int = 0, sta
         if value not in known:
             raise UsageError(f"{name} is {value!r}", where=f"method.{name}", remedy=close_match(value, known))
     given = start or {}
-    enhancer = enhancer_of(given)
-    if enhancer is not None and settings.pseudo != "attention":
-        raise UsageError(f"pseudo is {settings.pseudo!r}, a mask enhancer reads attention", where="method.pseudo", remedy="Leave it out, or start without one")
-    if settings.pseudo_backbone and (enhancer is not None or settings.part == "enhancer"):
-        raise UsageError("a mask enhancer reads the learner's own backbone", where="method.pseudo_backbone", remedy="Leave it out, or start without one")
+    enhancer, extractor = enhancer_of(given), extractor_of(given)
+    _check_makers(settings, enhancer, extractor)
     if settings.part == "enhancer":
         return CstEnhancerTraining(enhancer or new_enhancer(backbone.heads, seed), settings)
-    if any(not name.startswith(ENHANCER) for name in given):
-        return CstTraining(learner_of(given, side=settings.square, kernels=settings.kernels), settings, enhancer)
+    if any(not name.startswith((ENHANCER, EXTRACTOR)) for name in given):
+        return CstTraining(learner_of(given, side=settings.square, kernels=settings.kernels), settings, enhancer, extractor)
     channels = backbone.depth * (backbone.heads if settings.many_heads else 1)
-    return CstTraining(untrained(channels, settings.square, settings.kernels, coupled=settings.coupled, seed=seed), settings, enhancer)
+    learner = untrained(channels, settings.square, settings.kernels, coupled=settings.coupled, seed=seed)
+    return CstTraining(learner, settings, enhancer, extractor)
 
 
-def _own_spec(settings: CstTrainingSettings) -> FeatureSpec:
-    return FeatureSpec(layers=(), side=settings.side, squash=True, qk=True)
+def _check_makers(settings: CstTrainingSettings, enhancer: MaskEnhancer | None, extractor: ResNet | None) -> None:
+    """UsageError where what the start holds does not make pseudo masks as the settings ask."""
+    pooled, enhanced = settings.pseudo == "pooled", enhancer is not None or settings.part == "enhancer"
+    if (enhancer is not None and settings.pseudo != "attention") or (enhanced and pooled):
+        raise UsageError(f"pseudo is {settings.pseudo!r}, a mask enhancer reads attention", where="method.pseudo", remedy="Leave it out, or start without one")
+    if settings.pseudo_backbone and enhanced:
+        raise UsageError("a mask enhancer reads the learner's own backbone", where="method.pseudo_backbone", remedy="Leave it out, or start without one")
+    if settings.pseudo_backbone and pooled:
+        raise UsageError("pseudo masks that are 'pooled' are made by the ResNet of the start", where="method.pseudo_backbone", remedy="Leave it out")
+    if pooled and extractor is None:
+        remedy = "Begin from what `likewise weights convert cst RESNET OUT` makes of a ResNet's file"
+        raise UsageError("pseudo is 'pooled', and there is no ResNet to begin from", where="method.start", remedy=remedy)
+    if extractor is not None and not pooled:
+        remedy = "Write method.pseudo=pooled, or take another start"
+        raise UsageError(f"the start holds a ResNet for pseudo masks, and pseudo is {settings.pseudo!r}", where="method.pseudo", remedy=remedy)
 
 
 def _extracted(episode: TrainingEpisode) -> tuple[ImageFeatures, ImageFeatures]:
     """Query and support as pseudo masks see them: by another backbone where there is one."""
     return episode.more[0] if episode.more else (episode.query, episode.support)
-
-
-def _heads(item: ImageFeatures, settings: CstTrainingSettings) -> int:
-    if not settings.many_heads:
-        return 1
-    if item.q is None:
-        raise ValueError("correlations by head need queries of the last block, which say how many heads there are")
-    return item.q.shape[0]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from likewise.backbones.checkpoint import filled
 from likewise.errors import WeightsError
 from likewise.methods.emat.model import POOLS, SIDE, Learner
 
@@ -41,10 +42,5 @@ def learner_of(tensors: Mapping[str, Tensor], *, side: int = SIDE, pools: Sequen
         raise WeightsError(f"its transformer has layers of {widths} channels, {len(pools)} layers are expected", where=where, remedy=_REMEDY)
     with_class = any(".q_cls." in name or name.startswith("decoder1_cls.") for name in found)
     with torch.device("meta"):
-        learner = Learner(found[_FIRST].shape[1], side, pools, widths, with_class).requires_grad_(False)
-    layout = learner.state_dict()
-    wrong = sorted(layout.keys() ^ found.keys()) + [name for name in layout.keys() & found.keys() if layout[name].shape != found[name].shape]
-    if wrong:
-        raise WeightsError(f"{len(wrong)} tensors are missing, unexpected or of another shape ({', '.join(wrong[:4])})", where=where, remedy=_REMEDY)
-    learner.load_state_dict({name: tensor.float() for name, tensor in found.items()}, assign=True)
-    return learner.eval()
+        learner = Learner(found[_FIRST].shape[1], side, pools, widths, with_class)
+    return filled(learner, found, where, _REMEDY)

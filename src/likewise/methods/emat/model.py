@@ -19,20 +19,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d
 
-from likewise.layers.correlation import hidden_tokens
-from likewise.layers.correlation_transformer import (
-    GROUPS,
-    FeedForward,
-    PairSupport,
-    aggregation,
-    attended,
-    class_decoder,
-    class_logits,
-    clearest,
-    mask_decoder,
-    mask_logits,
-    two_layers,
-)
+from likewise.layers.correlation_transformer import GROUPS, CorrelationLayer, CorrelationTransformer, FeedForward, aggregation, attended
 
 SIDE, POOLS, WIDTHS = 20, (0, 5), (64, 32)
 
@@ -92,7 +79,7 @@ class Attention(nn.Module):
         return found
 
 
-class Layer(nn.Module):
+class Layer(CorrelationLayer):
     """One layer of the correlation transformer."""
 
     def __init__(self, inside: int, outside: int, pool: int, *, class_token: bool) -> None:
@@ -125,13 +112,13 @@ class Layer(nn.Module):
         return self.attn.mix(first, square.reshape(*square.shape[:-1], side, side), hidden)
 
 
-class Learner(nn.Module, PyTorchModelHubMixin):
+class Learner(CorrelationTransformer, PyTorchModelHubMixin):
     """The part of EMAT that is trained: correlations of a query with support images in, class and mask logits out.
 
     channels: layers times heads of the backbone (12 * 6 = 72 for ViT-S); side: of the square of support tokens; pools: of the pooling
     in each layer, 0 for none, which with the halving in each layer must bring that square to one token; class_token: with the class token
     of the support and a classification head (86,020 numbers as published), or without both (74,098), which is the variant for
-    segmentation alone. Saved and loaded by `save_pretrained` and `from_pretrained`.
+    segmentation alone, published for classes that are there: its class logits are ours. Saved and loaded by `save_pretrained` and `from_pretrained`.
     Raises ValueError where halving and pooling do not bring the square to one.
     """
 
@@ -149,57 +136,10 @@ class Learner(nn.Module, PyTorchModelHubMixin):
             self.sides.append(self.sides[-1] // 2 // max(pool, 1))
         if self.sides[-1] != 1 or len(pools) != len(widths):
             raise ValueError(f"halving and pooling by {tuple(pools)} in {len(widths)} layers does not bring a square of {side}x{side} tokens to one")
-        self.channels, self.side, self.class_token = channels, side, class_token
-        last = widths[-1]
-        self.linear = two_layers(last)
-        if class_token:
-            self.decoder1_cls, self.decoder2_cls = class_decoder(last)
-        self.decoder1_seg, self.decoder2_seg = mask_decoder(last)
+        self.channels, self.class_token = channels, class_token
+        self._add_heads(widths[-1], classes=class_token)
         ins = (channels, *widths[:-1])
         self.corrtransformer = nn.ModuleList(Layer(*sizes, class_token=class_token) for sizes in zip(ins, widths, pools, strict=True))
-
-    @property
-    def tokens(self) -> int:
-        """The support tokens of an image: the square, and the class token where there is one."""
-        return self.side**2 + int(self.class_token)
-
-    def hidden(self, masks: Tensor) -> tuple[Tensor, ...]:
-        """Which support tokens lie outside masks (X, H, W), for each layer of the transformer; see `hidden_tokens`."""
-        return tuple(hidden_tokens(masks, side) for side in self.sides[:-1])
-
-    def forward(self, correlations: Tensor, hidden: tuple[Tensor, ...], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of correlations (X, C, h*w, S); index 1 is "it is there".
-
-        Raises ValueError for correlations of another number of channels or support tokens.
-        """
-        if correlations.shape[1] != self.channels or correlations.shape[3] != self.tokens:
-            raise ValueError(f"correlations {tuple(correlations.shape)} are not (X, {self.channels}, Q, {self.tokens})")
-        for layer, outside in zip(self.corrtransformer, hidden, strict=True):
-            correlations = layer(correlations, outside)
-        return self.heads(self.linear(correlations), grid)
-
-    def pairs(self, query: Tensor, support: PairSupport, grid: tuple[int, int], tile: int = 128) -> tuple[Tensor, Tensor]:
-        """What `forward` says of `correlation(query, support.tokens)`, within rounding: query (X, L, A, h*w, d) of length 1.
-
-        tile: query tokens that the first layer takes at a time; memory grows with it, the answer does not change.
-        """
-        first, *rest = self.corrtransformer
-        assert isinstance(first, Layer)
-        x = first.pairs(query, support.tokens, support.hidden[0], tile)
-        for layer, outside in zip(rest, support.hidden[1:], strict=True):
-            x = layer(x, outside)
-        return self.heads(self.linear(x), grid)
-
-    def heads(self, tokens: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Class logits (X, 2) and mask logits (X, 2, 2h, 2w) of tokens (X, C, h*w, 1 or 2): the class token, then the image's.
-
-        Without a class token the class logits are those of the pixel that is foreground most clearly, which is ours: that variant is
-        published for classes that are there.
-        """
-        maps = tokens.reshape(*tokens.shape[:2], *grid, -1)
-        logits = mask_logits((self.decoder1_seg, self.decoder2_seg), maps[..., -1])
-        classes = class_logits((self.decoder1_cls, self.decoder2_cls), maps[..., 0]) if self.class_token else clearest(logits)
-        return classes, logits
 
 
 def untrained(channels: int = 72, side: int = SIDE, pools: Sequence[int] = POOLS, *, class_token: bool = True, seed: int = 0) -> Learner:

@@ -20,8 +20,9 @@ from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.layers.correlation import unit_query
 from likewise.layers.correlation_transformer import PairSupport
 from likewise.methods.base import MethodSettings
+from likewise.methods.correlating import heads_of, token_spec
 from likewise.methods.emat.checkpoint import learner_of
-from likewise.methods.emat.method import Emat, EmatSettings, check_squares, heads_of, support_tokens
+from likewise.methods.emat.method import Emat, EmatSettings, check_squares, support_tokens
 from likewise.methods.emat.model import POOLS, SIDE, Learner, untrained
 from likewise.methods.trainable import Trainable, TrainingEpisode
 
@@ -55,7 +56,7 @@ class EmatTraining:
 
     def wants(self) -> tuple[FeatureSpec, ...]:
         """All layers at the square size; the queries of the last block say how many heads there are."""
-        return (FeatureSpec(layers=(), side=self.settings.side, squash=True, qk=True),)
+        return (token_spec(self.settings.side),)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The learner's."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from likewise.backbones import Backbone
-from likewise.backbones.checkpoint import check_layout, official_names
+from likewise.backbones.checkpoint import filled, official_names
 from likewise.backbones.registry import from_tensors
 from likewise.backbones.vit import VitConfig
 from likewise.errors import WeightsError
@@ -47,9 +47,7 @@ def head_from(tensors: Mapping[str, Tensor], config: HeadConfig) -> Head:
     """A head with given tensors, every one of which must fit; WeightsError names those that do not."""
     with torch.device("meta"):
         head = Head(config)
-    check_layout(tensors, head.state_dict(), "checkpoint")
-    head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
-    return head.eval().requires_grad_(False)
+    return filled(head, tensors)
 
 
 def head_of(tensors: Mapping[str, Tensor], *, side: int, patch: int, heads: int = 8) -> Head:

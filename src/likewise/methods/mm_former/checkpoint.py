@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from likewise.backbones.checkpoint import check_layout
+from likewise.backbones.checkpoint import check_layout, filled
 from likewise.backbones.resnet import ResNet, ResNetConfig
 from likewise.errors import WeightsError
 from likewise.layers.singular import merged
@@ -91,9 +91,7 @@ def matcher_of(tensors: Mapping[str, Tensor], *, heads: int = 8, matching_heads:
     if not matching:
         untrained = MaskMatcher(shape, config).matching.state_dict()
         own |= {MATCHING + name: tensor for name, tensor in untrained.items()}
-    check_layout(own, module.state_dict(), "checkpoint")
-    module.load_state_dict(own, assign=True)
-    return module.eval().requires_grad_(False)
+    return filled(module, own)
 
 
 def untrained(channels: int, width: int, queries: int, seed: int = 0) -> MaskMatcher:

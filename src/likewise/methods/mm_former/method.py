@@ -98,6 +98,10 @@ class MmFormer(Method):
             _ = found._matcher  # what is wrong with the tensors is said here
         return found
 
+    def reads_backbone(self) -> bool:
+        """False for a checkpoint with a network of its own."""
+        return self._own_backbone is None
+
     def mounted(self, backbone: Backbone) -> Self:
         """This method on the features of a backbone. Raises InputError where they do not fit the checkpoint."""
         found = type(self)(self.settings, self._checkpoint, backbone)

@@ -110,6 +110,10 @@ class Panet(Method):
         del backbone, seed
         return trainable(settings, start)
 
+    def reads_backbone(self) -> bool:
+        """False for a checkpoint with a network of its own."""
+        return not self._own
+
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
         """The last layer, or the square picture for a network that was brought along."""
         return (self._spec,)

@@ -35,7 +35,8 @@ from likewise.methods.patches import answer
 from likewise.methods.pfenet.checkpoint import is_original, learner_in, network_of, renamed
 from likewise.methods.pfenet.maps import Maps, deep_under, picture_of, stages, token_maps, token_mask
 from likewise.methods.pfenet.model import PfenetLearner, prior, scrambled, support_vector, under, untrained
-from likewise.methods.prompts import PatchLabels, patch_labels
+from likewise.methods.prompts import PatchLabels, labels_for_masks
+from likewise.methods.pyramid_levels import spec_of
 from likewise.methods.pyramid_weights import BACKBONE
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ class Pfenet(Method):
                 )
         return found
 
+    def reads_backbone(self) -> bool:
+        """False for a checkpoint with a network of its own."""
+        return self.network is None
+
     def mounted(self, backbone: Backbone) -> Self:
         """This method, where a checkpoint fits the backbone. Raises InputError where not."""
         if self._checkpoint is not None and self.network is None and self._trained.channels != 2 * backbone.config.width:
@@ -127,7 +132,7 @@ class Pfenet(Method):
         """The vector of each class (N, W), and the deep features (D, S) under the mask of each (class, image)."""
         own, numbers = features[self._spec], support.classes.numbers
         pairs = [(place, index) for place, number in enumerate(numbers) for index in support.showing(number)]
-        labels = self._coarse(support, own, pairs)
+        labels = labels_for_masks(support, own, pairs, tokens=self.network is None)
         vectors: list[list[Tensor]] = [[] for _ in numbers]
         tensors: dict[str, Tensor] = {}
         deep: list[Tensor] = []
@@ -165,7 +170,7 @@ class Pfenet(Method):
 
     @cached_property
     def _spec(self) -> FeatureSpec:
-        return spec_of(self.settings.side, own_network=self.network is not None)
+        return spec_of(self.settings.side, own_backbone=self.network is not None)
 
     def _learner(self, maps: Maps) -> PfenetLearner:
         """The trained learner, else an untrained one for so many channels."""
@@ -173,24 +178,6 @@ class Pfenet(Method):
 
     def _maps(self, item: ImageFeatures, *, deep: bool = True) -> Maps:
         return token_maps(item) if self.network is None else stages(self.network, picture_of(item), deep=deep)
-
-    def _coarse(self, support: Support, own: Sequence[ImageFeatures], pairs: Sequence[tuple[int, int]]) -> list[PatchLabels] | None:
-        """What `methods.prompts` makes of labels that are no masks, where there are any and tokens to do it by."""
-        numbers = support.classes.numbers
-        bare = [(place, index) for place, index in pairs if not support.examples[index].labels.mask(numbers[place]).any()]
-        if not bare:
-            return None
-        if self.network is None:
-            return patch_labels(support, own)
-        for place, index in bare:
-            labels, number = support.examples[index].labels, numbers[place]
-            if number in labels.boxes or number in labels.points or number in labels.scribbles:
-                raise InputError(
-                    "a class that it shows has neither a mask nor a tag, and the checkpoint's own network cannot make one",
-                    where=support.examples[index].name,
-                    remedy="Draw masks by `likewise refine`, or take a checkpoint for the program's backbone",
-                )
-        return None
 
     def _mask(self, support: Support, place: int, index: int, labels: Sequence[PatchLabels] | None, grid: tuple[int, int]) -> Tensor:
         """The mask of a class in an image, of 0 and 1: (side, side), of tokens (h, w); the whole image where nothing tells."""
@@ -243,11 +230,6 @@ class Pfenet(Method):
         """The mean of the priors (1, 1, h, w) of supports."""
         own = [prior(query, memory.tensors[f"{name}.deep"][None], others=bool(memory.tensors[f"{name}.others"])) for name in names]
         return torch.stack(own).mean(dim=0)
-
-
-def spec_of(side: int, *, own_network: bool) -> FeatureSpec:
-    """The wish for the picture alone, or for all layers with the heads of the last block."""
-    return FeatureSpec(backbone=None, squash=True, side=side) if own_network else FeatureSpec(layers=(), side=side, squash=True, qk=True)
 
 
 def _knows_all(support: Support) -> bool:

@@ -5,23 +5,23 @@ Sources: Tian et al. 2020 and its code; Kang and Cho 2022 (iFSL), which has no a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from likewise.backbones.features import FeatureSpec, ImageFeatures
-from likewise.backbones.resnet import ResNet
+from likewise.backbones.features import ImageFeatures
 from likewise.backbones.vit import VitConfig
 from likewise.errors import UsageError
 from likewise.functional.frame_losses import log_maps, mask_loss
 from likewise.functional.resize import resize_corners, resize_nearest
 from likewise.methods.base import MethodSettings
+from likewise.methods.learner_training import LearnerTraining
 from likewise.methods.pfenet.checkpoint import learner_in, network_of
 from likewise.methods.pfenet.maps import Maps, deep_under, picture_of, stages, token_maps, token_mask
-from likewise.methods.pfenet.method import SQUARE, Pfenet, PfenetSettings, spec_of
+from likewise.methods.pfenet.method import SQUARE, Pfenet, PfenetSettings
 from likewise.methods.pfenet.model import WIDTH, PfenetLearner, prior, support_vector, under, untrained
 from likewise.methods.pyramid_weights import BACKBONE, LEARNER, part
 from likewise.methods.trainable import Trainable, TrainingEpisode
@@ -42,36 +42,16 @@ class PfenetTrainingSettings(MethodSettings):
     void_is_background: bool = False
 
 
-class PfenetTraining:
+class PfenetTraining(LearnerTraining):
     """The learner under training. See `Trainable`."""
 
     def __init__(self, learner: PfenetLearner, settings: PfenetTrainingSettings, start: Mapping[str, Tensor]) -> None:
-        self.learner, self.settings = learner.requires_grad_(True).train(), settings
-        self._frozen = {BACKBONE + name: tensor for name, tensor in part(start, BACKBONE).items()}
-        self.network: ResNet | None = network_of(self._frozen)
-
-    def wants(self) -> tuple[FeatureSpec, ...]:
-        """The picture alone for a network of its own, else all layers of the backbone."""
-        return (spec_of(self.settings.side, own_network=self.network is not None),)
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The learner's."""
-        return self.learner.parameters()
-
-    def to(self, device: torch.device) -> None:
-        """Move learner and network."""
-        self.learner.to(device)
-        if self.network is not None:
-            self.network.to(device)
-
-    def checkpoint(self) -> dict[str, Tensor]:
-        """The learner's tensors, and the network's as they came."""
-        return {**{LEARNER + name: tensor for name, tensor in self.learner.state_dict().items()}, **self._frozen}
+        self.learner, self.settings, self.network = learner, settings, network_of({name: start[name] for name in start if name.startswith(BACKBONE)})
+        super().__init__(learner, self.network, settings.side, start)
 
     def method(self) -> Pfenet:
         """The method with copies of the tensors as they are now."""
-        settings = PfenetSettings(side=self.settings.side, bins=self.settings.bins)
-        return Pfenet(settings, {name: tensor.detach().cpu().clone() for name, tensor in self.checkpoint().items()})
+        return Pfenet(PfenetSettings(side=self.settings.side, bins=self.settings.bins), self.copies())
 
     def episode_loss(self, episode: TrainingEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of an episode with its terms "masks" and "auxiliary". Chance is in the dropout alone."""

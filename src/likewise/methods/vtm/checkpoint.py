@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from likewise.backbones.biases import BiasSets, bias_names, equal_rows
-from likewise.backbones.checkpoint import official_names
+from likewise.backbones.checkpoint import filled, official_names
 from likewise.backbones.position import relative_count
 from likewise.backbones.vit import VisionTransformer
 from likewise.errors import UsageError, WeightsError
 from likewise.methods.vtm.model import OFFICIAL_IMAGE, Head, HeadConfig
 
-Network = TypeVar("Network", bound=nn.Module)
 IMAGE, BIASES = "image.", "biases."
 _HEAD_WIDTH = 64  # channels of an attention head of BEiT and ViT at the published sizes
 _REMEDY = "Convert the file by `likewise weights convert vtm FILE OUT`, or give a file that was saved by this program"
@@ -89,7 +87,7 @@ def image_encoder(tensors: Mapping[str, Tensor], where: str = "checkpoint") -> V
         raise WeightsError(f"its image encoder is not whole ({error})", where=where, remedy=_REMEDY) from error
     with torch.device("meta"):
         network = VisionTransformer(config)
-    return _filled(network, own, where)
+    return filled(network, own, where, _REMEDY)
 
 
 def head_of(tensors: Mapping[str, Tensor], *, heads: int | None = None, matching_heads: int = 4, where: str = "checkpoint") -> Head:
@@ -117,7 +115,7 @@ def head_of(tensors: Mapping[str, Tensor], *, heads: int | None = None, matching
         raise WeightsError(f"it is no checkpoint of VTM, or not whole (there is no {error})", where=where, remedy=_REMEDY) from error
     with torch.device("meta"):
         head = Head(config)
-    return _filled(head, own, where)
+    return filled(head, own, where, _REMEDY)
 
 
 def without_queries(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -141,16 +139,6 @@ def _widths(own: Mapping[str, Tensor]) -> tuple[int, int, int, int]:
 
 def _depth(own: Mapping[str, Tensor]) -> int:
     return 1 + max(int(name.split(".")[1]) for name in own if name.startswith("blocks."))
-
-
-def _filled(network: Network, own: Mapping[str, Tensor], where: str) -> Network:
-    """A network without numbers filled with these tensors, in evaluation mode and frozen."""
-    layout = network.state_dict()
-    wrong = sorted(layout.keys() ^ own.keys()) + [name for name in layout.keys() & own.keys() if layout[name].shape != own[name].shape]
-    if wrong:
-        raise WeightsError(f"{len(wrong)} tensors are missing, unexpected or of another shape ({', '.join(wrong[:4])})", where=where, remedy=_REMEDY)
-    network.load_state_dict({name: tensor.float() for name, tensor in own.items()}, assign=True)
-    return network.requires_grad_(False).eval()
 
 
 def from_beit(published: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from likewise.data import Example, Support
+from likewise.data import Example, OutputKind, Support
 from likewise.methods import available, method_class
 from likewise.task import learn
 
 # trained ones find nothing before they were trained, and class-attention is told no more of an example than what is in it
-UNTRAINED = [name for name in available() if not method_class(name).trained and name != "class-attention"]
+MASKS = [name for name in available() if OutputKind.MASKS in method_class(name).gives]
+UNTRAINED = [name for name in MASKS if not method_class(name).trained and name != "class-attention"]
 SIZES = ((90, 120), (120, 90), (75, 133))
 
 

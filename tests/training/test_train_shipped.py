@@ -3,16 +3,21 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from likewise.backbones.encoders import new_encoder
 from likewise.backbones.registry import ARCHITECTURES
+from likewise.episodes.classification.opening import names_classes
 from likewise.errors import UsageError
+from likewise.methods.classifiers.training_table import TABLE, class_trainable
 from likewise.methods.registry import method_class
 from likewise.training.recipe import read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+OF_CLASSES = [path for path in RECIPES if path.parent.name == "classifiers"]
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in RECIPES if path not in OF_CLASSES], ids=lambda path: path.stem)
 def test_a_shipped_recipe_is_whole_and_its_method_takes_it(path):
     recipe = read_recipe(path)
     method, backbone, settings = method_class(recipe.method.name), ARCHITECTURES["dino-small-8"], recipe.method.settings
@@ -25,6 +30,23 @@ def test_a_shipped_recipe_is_whole_and_its_method_takes_it(path):
     assert next(trainable.parameters()).requires_grad
     assert trainable.method() is not None or recipe.validation is None
     assert f"likewise train recipes/{path.parent.name}/{path.name}" in path.read_text()
+
+
+@pytest.mark.parametrize("path", OF_CLASSES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_of_classes_is_whole_and_its_learner_takes_it(path):
+    recipe = read_recipe(path)
+    encoder = recipe.method.settings.get("encoder", "conv4s")
+    start = new_encoder(encoder, seed=0).state_dict() if recipe.method.name == "hallucinator" else None
+    with torch.device("meta" if recipe.method.name == "siamese" else "cpu"):  # the published one has 39 M numbers
+        trainable = class_trainable(recipe.method.name, recipe.method.settings, 12, start=start)
+    assert recipe.classes is not None
+    assert trainable.n_way in (None, recipe.classes.way)
+    assert all(names_classes(text) or text.startswith("../shared") for text in recipe.data.values())
+    assert f"likewise train recipes/classifiers/{path.name}" in path.read_text()
+
+
+def test_every_learner_of_classes_has_a_recipe():
+    assert {read_recipe(path).method.name for path in OF_CLASSES} == set(TABLE)
 
 
 def test_every_published_setting_has_a_recipe():

@@ -21,11 +21,18 @@ def _group() -> None:
 
 @data_app.command("check")
 def check(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="pascal-5i, coco-20i, fss-1000 or taskonomy.")],
+    benchmark: Annotated[
+        str,
+        typer.Argument(
+            metavar="BENCHMARK",
+            help="pascal-5i, coco-20i, fss-1000 or taskonomy; of whole pictures classes, omniglot, omniglot-mini, lake, mini-imagenet or cub.",
+        ),
+    ],
     root: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that holds its lists, pictures and masks.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what of a benchmark is in DIR, what is missing, and where it is to be had."""
+    from likewise.episodes.classification.stock import SOURCES, word
     from likewise.episodes.inventory import take_stock
     from likewise.episodes.opening import NAMED
 
@@ -40,7 +47,7 @@ def check(
             )
             if not stock.complete:
                 print("\n".join([*(f"          {name}" for name in stock.missing), f"        get them from {stock.source}"]))
-        if all(stock.complete for stock in found) and benchmark in NAMED:
-            print(f"use it by `likewise evaluate METHOD {benchmark}:{root}`")
+        if all(stock.complete for stock in found) and (benchmark in NAMED or benchmark in SOURCES):
+            print(f"use it by `likewise evaluate METHOD {word(benchmark, root)}`")
     if not all(stock.complete for stock in found):
         raise typer.Exit(INCOMPLETE)

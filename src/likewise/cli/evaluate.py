@@ -7,12 +7,16 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from likewise.cli.options import PresetName, parse_settings
 from likewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from likewise.episodes.evaluation import Contender
+    from likewise.episodes.record import TrainedOn
 
 LINE_EVERY = 30.0  # seconds between lines where stderr is no terminal
 
@@ -80,13 +84,19 @@ def evaluate(
         str, typer.Argument(metavar="METHOD", help="A name of `likewise methods`, or several: a,b:CHECKPOINT; or 'all' that take the support.")
     ] = "",
     benchmark: Annotated[
-        str, typer.Argument(metavar="BENCHMARK", help="pascal-5i:DIR, coco-20i:DIR, fss-1000:DIR, views:PATH, or the PATH of labelled images.")
+        str,
+        typer.Argument(
+            metavar="BENCHMARK",
+            help="pascal-5i:DIR, coco-20i:DIR, fss-1000:DIR, views:PATH, or the PATH of labelled images; of whole pictures classes:DIR, "
+            "omniglot:DIR, omniglot-mini:PATH, lake:PATH, mini-imagenet:DIR, cub:DIR, mini-imagenet-to-cub:DIR.",
+        ),
     ] = "",
     fold: Annotated[str, typer.Option("--fold", help="A number, several with commas, or all.")] = "all",
     part: Annotated[PartName, typer.Option("--part", help="The classes of the fold to draw from.")] = PartName.TEST,
-    way: Annotated[int, typer.Option("--way", help="Classes an episode.")] = 1,
+    way: Annotated[int | None, typer.Option("--way", help="Classes an episode. [default: 1, of classes of whole pictures 5]")] = None,
     shot: Annotated[str, typer.Option("--shot", help="Support images a class; or a number for each way, with commas.")] = "1",
-    episodes: Annotated[int, typer.Option("--episodes", help="Episodes a fold.")] = 1000,
+    queries: Annotated[int, typer.Option("--queries", help="Queries a class, of classes of whole pictures.")] = 15,
+    episodes: Annotated[int | None, typer.Option("--episodes", help="Episodes a fold. [default: 1000, of classes of whole pictures 600]")] = None,
     support: Annotated[
         SupportName, typer.Option("--support", help="What support images are labelled by; mix: of --prompts published alone.")
     ] = SupportName.MASK,
@@ -141,7 +151,8 @@ def evaluate(
     """Evaluate METHOD in episodes of BENCHMARK.
 
     Each episode is a small task of its own: the method learns from the support images and answers the query. Exact ratio (not in nway), mIoU
-    and FB-IoU are counted over all episodes, with intervals, by class, and beside published figures of the same setting.
+    and FB-IoU are counted over all episodes, with intervals, by class, and beside published figures of the same setting. Of classes of whole
+    pictures it is the accuracy, with --way, --shot, --queries, --episodes, --part and --seed; --official draws episodes as the published code.
     """
     if table == "list":
         from likewise.episodes.switches import overview
@@ -152,15 +163,24 @@ def evaluate(
         if not value:
             raise UsageError(f"no {name} is named", where="evaluate", remedy="Write likewise evaluate METHOD BENCHMARK")
     from likewise.episodes import running
+    from likewise.episodes.classification.opening import names_classes
     from likewise.episodes.evaluation import Contender, Setting
     from likewise.episodes.opening import open_benchmark
     from likewise.task.learning import Place
 
+    base = Contender(
+        method=method, backbone=backbone, checkpoint=checkpoint, preset=preset.value, settings=parse_settings(settings or []), place=Place(device, engine)
+    )
+    if names_classes(benchmark):
+        asked = {"way": way, "queries": queries, "episodes": episodes, "part": part.value, "shot": _shots(shot), "seed": seed}
+        _print(*_of_classes(base, benchmark, asked, lists, out, trained_on.value, official=official), out, as_json=as_json)
+        return
+
     setting = Setting(
         part=part.value,
-        way=way,
+        way=way or 1,
         shot=_shots(shot),
-        episodes=episodes,
+        episodes=episodes or 1000,
         seed=seed,
         frame=frame.value,
         labelling=support.value,
@@ -180,9 +200,6 @@ def evaluate(
     data = open_benchmark(
         benchmark, folds=_folds(folds), format=as_format, lists=lists, own_lists=own_lists, least=least, frame=setting.frame, official=official
     )
-    base = Contender(
-        method=method, backbone=backbone, checkpoint=checkpoint, preset=preset.value, settings=parse_settings(settings or []), place=Place(device, engine)
-    )
     contenders = running.contenders_named(method, base, support.value)
     kept, most = running.features_folder(features, out)
     job = running.Job(data, running.folds_named(fold, data), out, kept, most, trained_on.value, _Teller())
@@ -191,6 +208,32 @@ def evaluate(
     else:
         records = running.run_all(job, contenders, setting)
         page = running.page_of_all(records)
+    _print(page, records, out, as_json=as_json)
+
+
+def _of_classes(
+    base: Contender, benchmark: str, asked: dict[str, Any], lists: Path | None, out: Path | None, trained_on: TrainedOn, *, official: bool
+) -> tuple[str, list[dict[str, Any]]]:
+    """Page and records of accuracy on a benchmark of classes of whole pictures."""
+    from likewise.episodes import running
+    from likewise.episodes.classification import running as of_classes
+    from likewise.episodes.classification.evaluation import ClassSetting, published_sampler
+    from likewise.episodes.classification.opening import open_classes
+
+    if not isinstance(asked["shot"], int):
+        raise UsageError("classes of whole pictures have one number of supports each", where="--shot", remedy="Write for example --shot 5")
+    data = open_classes(benchmark, lists)
+    setting = ClassSetting(**{name: value for name, value in asked.items() if value is not None})
+    if official:
+        setting = published_sampler(setting, data.name, asked["episodes"])
+    names = ",".join(of_classes.class_methods()) if base.method == running.ALL else base.method
+    contenders = running.contenders_named(names, base, "mask")
+    records = of_classes.run_classes(of_classes.ClassJob(data, setting, out, trained_on, _Teller()), contenders)
+    return of_classes.page_of_classes(records), records
+
+
+def _print(page: str, records: list[dict[str, Any]], out: Path | None, *, as_json: bool) -> None:
+    """The page, or the records as JSON."""
     print(json.dumps(records, indent=2) if as_json else page, end="" if not as_json else "\n")
     if out is not None:
         print(f"records are in {out}; the same command goes on or prints them again", file=sys.stderr)

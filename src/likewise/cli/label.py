@@ -24,19 +24,29 @@ def label(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="LABELS", help="The folder for labels, manifest and report.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that stands in LABELS.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Label the first five images into nothing; say how long all would take.")] = False,
-    format: Annotated[str, typer.Option("--format", help="The format to write: index-png, coco or labelme.")] = "index-png",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="The format to write: index-png, coco or labelme; csv or folders of classes of whole images. [default: index-png, of whole images csv]",
+        ),
+    ] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write NAME.overlay.jpg.")] = False,
     only_unsure: Annotated[
         float | None, typer.Option("--only-unsure", metavar="THRESHOLD", help="Write labels only where the confidence (0..1) is below.")
     ] = None,
-    truth: Annotated[Path | None, typer.Option("--truth", metavar="PATH", help="Reference labels to compare with: mIoU, presence, dense errors.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="PATH", help="Reference labels to compare with: mIoU, presence, accuracy of classes, dense errors.")
+    ] = None,
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read EXAMPLES in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of IMAGES to label, or 'all'. [default: query]")] = None,
     examples_split: Annotated[str | None, typer.Option("--examples-split", help="The split of EXAMPLES to learn from. [default: support]")] = None,
     unlabelled: Annotated[
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
-    method: Annotated[str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy]")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
+    ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
@@ -160,11 +170,13 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
 
 
 def _print_truth(truth: dict[str, Any]) -> None:
-    from likewise.labelling.score_words import told_scores
+    from likewise.labelling.score_words import told_classes, told_scores
 
     numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
     said = [f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None]
     print(", ".join([f"against the truth: {truth['images']:,} images", *said]))
+    for line in told_classes(truth):
+        print(f"  {line}")
     for name, scores in truth["classes"].items():
         if scores["iou"] is not None:
             print(f"  {name}: IoU {100 * scores['iou']:.1f} %")

@@ -30,7 +30,9 @@ def learn(
     forget: Annotated[
         list[str] | None, typer.Option("--forget", metavar="NAME", help="An example that an existing task shall forget; may be repeated.")
     ] = None,
-    method: Annotated[str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy]")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
+    ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
@@ -104,7 +106,7 @@ def _learned(
     print(read.sentence, file=sys.stderr)
     return task.learn(
         read.support,
-        method=method or "analogy",
+        method=method or task.usual_method(read.support),
         backbone=backbone or "auto",
         checkpoint=checkpoint,
         preset="default" if preset is None else preset.value,

@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from likewise.data.captions import captioned
 from likewise.data.classes import ClassTable, palette
 from likewise.data.images import ImageSource, read_image
 from likewise.data.target import Target
 from likewise.errors import UsageError
 
 VISIBLE_FROM = 0.5  # a probability from which a keypoint is said to be there
+NONE_FROM = 0.5  # what the probabilities of all classes leave, from which an image is said to show none of them
+NONE = "none of these"
+NONE_WORD = "_none"  # the same in place of a class in files and folders: no class may be called so
 Writer = Callable[["Prediction", Path, str | None], list[Path]]
 
 
@@ -29,7 +33,7 @@ class Prediction:
     present: {class name: probability that the class is in the image};
     dense: {target: (H, W) or (H, W, C) float32 in the target's unit};
     confidence: 0..1, falls when the answer is likely wrong; class_confidence: the same for each class that was found;
-    probabilities: {class name: p} for whole-image classes; keypoints: {name: (x, y, probability)};
+    probabilities: {class name: p} for whole-image classes, what is left to 1 is that of none of them; keypoints: {name: (x, y, probability)};
     instances: (H, W) int32, one number an object, where a method gives them.
     """
 
@@ -66,17 +70,32 @@ class Prediction:
         kinds = {name: self.targets[name].kind for name in self.dense if name in self.targets}
         return {name: float(self.dense[name].sum(dtype=np.float64)) for name, kind in kinds.items() if kind == "density"}
 
+    @property
+    def label(self) -> str | None:
+        """The class of the whole image; None where it is likely none of them, and where nothing is asked of whole images.
+
+        >>> told = Prediction(ClassTable({1: "cat", 2: "dog"}), {}, np.zeros((2, 3), np.uint8), {}, {}, 0.6, probabilities={"cat": 0.3, "dog": 0.6})
+        >>> told.label
+        'dog'
+        """
+        return likeliest(self.probabilities)
+
     def mask(self, key: int | str) -> NDArray[np.bool_]:
         """The pixels (H, W) labelled with a class, given by name or number."""
         return np.asarray(self.labels == self.classes.number(key))
 
     def overlay(self, opacity: float = 0.45) -> Image.Image:
-        """The image with every class in its colour and an outline, and the keypoints; dense values as a colour map if there is nothing else."""
+        """The image with every class in its colour and an outline, and the keypoints; dense values as a colour map if there is nothing else.
+
+        A class of the whole image is written on it, with its probability.
+        """
         if self.image is None:
             raise UsageError(
                 "this prediction does not know its image", where="Prediction.overlay", remedy="Use likewise.data.prediction.draw_labels with the pixels"
             )
         pixels = read_image(self.image)
+        if self.probabilities:
+            return Image.fromarray(draw_class(pixels, self.probabilities, self.classes))
         if self.dense and not self.classes.names and not self.keypoints:
             return Image.fromarray(draw_dense(pixels, next(iter(self.dense.values()))))
         drawn = draw_labels(pixels, self.labels, opacity)
@@ -87,6 +106,35 @@ class Prediction:
         if self.writer is None:
             raise UsageError("this prediction was not made by a task", where="Prediction.save", remedy="Use likewise.formats.write_prediction")
         return self.writer(self, Path(path), format)
+
+
+def likeliest(probabilities: Mapping[str, float]) -> str | None:
+    """The class with the highest of {class name: p}, the first of equal ones; None where there is none, or half and more are left for none of them.
+
+    >>> likeliest({"cat": 0.3, "dog": 0.6}), likeliest({"cat": 0.3, "dog": 0.1})
+    ('dog', None)
+    """
+    if not probabilities or 1 - sum(probabilities.values()) >= NONE_FROM:
+        return None
+    return max(probabilities, key=lambda name: probabilities[name])
+
+
+def told_class(probabilities: Mapping[str, float]) -> str:
+    """The answer for a whole image in words: its class, or that it is none of these, and the probability of that."""
+    name = likeliest(probabilities)
+    return f"{NONE} {1 - sum(probabilities.values()):.2f}" if name is None else f"{name} {probabilities[name]:.2f}"
+
+
+def draw_class(pixels: NDArray[np.uint8], probabilities: Mapping[str, float], classes: ClassTable) -> NDArray[np.uint8]:
+    """An image (H, W, 3) with its class and the probability written on it, marked in the class's colour; grey for none of them."""
+    name = likeliest(probabilities)
+    return captioned(pixels, told_class(probabilities), (128, 128, 128) if name is None else class_colour(classes, classes.number(name)))
+
+
+def class_colour(classes: ClassTable, number: int) -> tuple[int, int, int]:
+    """The colour (red, green, blue) of a class in overlays and palettes."""
+    red, green, blue = palette(max(256, *classes.numbers, 0) + 1)[number].tolist()
+    return red, green, blue
 
 
 def visible(keypoints: Mapping[str, tuple[float, float, float]]) -> dict[str, tuple[float, float]]:

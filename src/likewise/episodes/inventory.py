@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from likewise.episodes.classification.stock import SOURCES as CLASS_SOURCES
+from likewise.episodes.classification.stock import class_stock
 from likewise.episodes.folds import FOLDS, OfficialName
 from likewise.episodes.fss import FssBenchmark
 from likewise.episodes.lists import ImageList, Split, read_list
 from likewise.episodes.official import OfficialBenchmark, list_folder
+from likewise.episodes.stock import Stock
 from likewise.episodes.taskonomy.folder import TaskonomyFolder
 from likewise.episodes.taskonomy.supports import TRAINING_IMAGES
 from likewise.episodes.taskonomy.tasks import BUILDINGS, TASKS
@@ -35,29 +37,15 @@ SOURCES = {
 FSS_CLASSES = 1000
 
 
-@dataclass(frozen=True)
-class Stock:
-    """One thing that a benchmark needs: how many are there of how many, some that are missing, a remark, and where to get it."""
-
-    what: str
-    there: int
-    needed: int
-    source: str
-    missing: Sequence[str] = field(default_factory=tuple)
-    remark: str = ""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing."""
-        return self.there >= self.needed > 0
-
-
 def take_stock(name: str, root: Path) -> list[Stock]:
-    """What of the benchmark is in `root`: lists, pictures, masks. UsageError for a benchmark without fixed data."""
-    if name not in SOURCES:
-        raise UsageError(f"there is no benchmark {name!r} with fixed data", where="data check", remedy=close_match(name, SOURCES))
+    """What of the benchmark is in `root`: lists, pictures, masks; classes of whole pictures. UsageError for a benchmark without fixed data."""
+    if name not in SOURCES and name not in CLASS_SOURCES:
+        raise UsageError(f"there is no benchmark {name!r} with fixed data", where="data check", remedy=close_match(name, [*SOURCES, *CLASS_SOURCES]))
     if not root.is_dir():
-        raise InputError("there is no such folder", where=str(root), remedy=f"Make it, and put the data into it: {SOURCES[name]['pictures']}")
+        wanted = CLASS_SOURCES[name] if name in CLASS_SOURCES else SOURCES[name]["pictures"]
+        raise InputError("there is no such folder", where=str(root), remedy=f"Make it, and put the data into it: {wanted}")
+    if name in CLASS_SOURCES:
+        return class_stock(name, root)
     if name == "taskonomy":
         return _taskonomy(root)
     return _fss(root) if name == "fss-1000" else _official("pascal-5i" if name == "pascal-5i" else "coco-20i", root)

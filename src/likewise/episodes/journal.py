@@ -14,12 +14,13 @@ from typing import Any
 
 import filelock
 
+from likewise.episodes.classification.outcome import ClassOutcome
 from likewise.episodes.nway import NwayOutcome
 from likewise.episodes.outcome import Outcome
 from likewise.errors import OutputError
 from likewise.formats.files import json_bytes, write_atomic
 
-Answered = Outcome | NwayOutcome
+Answered = Outcome | NwayOutcome | ClassOutcome
 
 
 class Journal:

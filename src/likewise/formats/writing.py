@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from likewise.data import ClassTable, Prediction, Target
 from likewise.errors import OutputError, UsageError, close_match
-from likewise.formats import coco_writer, dense_files, index_png_writer, keypoint_files, labelme_writer
+from likewise.formats import class_table, class_writer, coco_writer, dense_files, index_png_writer, keypoint_files, labelme_writer, overlays
 from likewise.formats.dataset import without_ending
 from likewise.formats.files import json_bytes, write_atomic
 from likewise.formats.recognise import FORMATS, format_named
 
-_OVERLAY = ".overlay.jpg"
 _RESERVED = frozenset({"annotations", "classes", "dataset", "examples", "instances", "manifest", "report", "run", "times", "truth"})
-_LABEL_ENDINGS = {"index-png": ".png", "labelme": ".json", "coco": ".json"}
+_LABEL_ENDINGS = {"index-png": ".png", "labelme": ".json", "coco": ".json", "csv": ".csv"}
 
 # stem, the image's name, prediction -> file name -> content
 Encode = Callable[[str, str, Prediction], dict[str, bytes]]
@@ -34,8 +32,8 @@ class LabelWriter(Protocol):
     def write(self, name: str, prediction: Prediction) -> list[Path]:
         """Write the labels of an image; the files written, relative to the output folder."""
 
-    def finish(self) -> list[Path]:
-        """Write what describes the whole run; the files written, relative to the output folder."""
+    def finish(self, lines: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
+        """Write what describes the whole run, of whose manifest these are the lines; the files written, relative to the output folder."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +56,19 @@ class FolderWriter:
         labels = [stem + ending for ending in endings] if self.format != "coco" else [coco_writer.part_name(stem)]
         dense = [stem + ending for ending in dense_files.suffixes(self.targets)]
         dense += [stem + keypoint_files.ENDING] if self.keypoints else []
-        return [Path(file) for file in (labels if self.classes.names else []) + dense + ([stem + _OVERLAY] if self.overlay else [])]
+        return [Path(file) for file in (labels if self.classes.names else []) + dense + ([stem + overlays.ENDING] if self.overlay else [])]
 
     def write(self, name: str, prediction: Prediction) -> list[Path]:
         """Write label, dense maps, keypoints and overlay of an image, each whole or not at all; the files, relative to the output folder."""
         files = _encoded(self._stem(name), name, prediction, _ENCODERS[self.format])
         if self.overlay:
-            files[self._stem(name) + _OVERLAY] = _overlay(prediction)
+            files[self._stem(name) + overlays.ENDING] = overlays.encode(prediction)
         for file, content in files.items():
             write_atomic(self.out / file, content)
         return [Path(file) for file in files]
 
-    def finish(self) -> list[Path]:
-        """Write the table of classes, or for COCO merge what stands in `final` into one file."""
+    def finish(self, lines: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
+        """Write the table of classes, or for COCO merge what stands in `final` into one file; the lines of the run tell nothing that is not there."""
         if not self.classes.names:
             return []
         if self.format == "coco":
@@ -101,6 +99,8 @@ def open_writer(
     Raises UsageError for a format that is not written.
     """
     _check_writes(format)
+    if format in class_writer.FORMATS:
+        return class_writer.ClassWriter(format, Path(out), classes, overlay)
     endings = [".overlay", ".keypoints", *(f".{dense_files.safe_name(name)}" for name in targets)]
     return FolderWriter(format, Path(out), Path(final or out), classes, dict(targets), overlay, keypoints, clashing(names, endings))
 
@@ -141,15 +141,20 @@ def output_stem(name: str, keep_ending: frozenset[str] = frozenset()) -> str:
 def write_prediction(prediction: Prediction, path: str | Path, format: str | None = None) -> list[Path]:
     """Write one prediction to `path`, dense maps beside it as NAME.TARGET.png or .npy, points as NAME.keypoints.json; the files written.
 
-    format: None goes by the ending, .json is labelme and everything else index PNG. A file that stands at the path is
-    replaced, but never the image itself.
+    The class of a whole image is a table of one line. format: None goes by the ending, .json is labelme, .csv such a table and everything
+    else index PNG. A file that stands at the path is replaced, but never the image itself.
     """
     place = Path(path)
-    chosen = format or ("labelme" if place.suffix.lower() == ".json" else "index-png")
+    chosen = format or {".json": "labelme", ".csv": "csv"}.get(place.suffix.lower(), "index-png")
     _check_writes(chosen)
+    if (chosen == "csv") != bool(prediction.probabilities) or chosen == class_writer.FOLDER:
+        told = "it is of the class of a whole image" if prediction.probabilities else "it has no class of the whole image"
+        raise UsageError(told, where=str(place), remedy=f"Name the file {place.stem}{'.csv' if prediction.probabilities else '.png'}")
     wanted = _LABEL_ENDINGS[chosen]
     if place.suffix.lower() != wanted:
         raise UsageError(f"{chosen} is written to a {wanted} file", where=str(place), remedy=f"Name it {place.stem}{wanted}, or give another format")
+    if chosen == "csv":
+        return _table(prediction, place)
     encode = coco_writer.encode_single if chosen == "coco" else _ENCODERS[chosen]
     image = prediction.image if isinstance(prediction.image, (str, os.PathLike)) else None
     name = Path(image).name if image is not None else place.with_suffix(".png").name
@@ -160,6 +165,14 @@ def write_prediction(prediction: Prediction, path: str | Path, format: str | Non
     for each, content in zip(places, files.values(), strict=True):
         write_atomic(each, content)
     return places
+
+
+def _table(prediction: Prediction, place: Path) -> list[Path]:
+    """A table of one line at a path."""
+    name = Path(prediction.image).name if isinstance(prediction.image, (str, os.PathLike)) else place.stem
+    line = {"image": name, "probabilities": prediction.probabilities, "confidence": prediction.confidence}
+    write_atomic(place, b"".join(class_table.encoded([line], prediction.classes)))
+    return [place]
 
 
 def _check_writes(format: str) -> None:
@@ -173,9 +186,3 @@ def _encoded(stem: str, name: str, prediction: Prediction, encode: Encode) -> di
     for target, values in prediction.dense.items():
         files |= dense_files.encode(stem, target, values, prediction.targets.get(target, Target()))
     return files | keypoint_files.encode(stem, prediction.keypoints)
-
-
-def _overlay(prediction: Prediction) -> bytes:
-    stream = io.BytesIO()
-    prediction.overlay().save(stream, "JPEG", quality=85)
-    return stream.getvalue()

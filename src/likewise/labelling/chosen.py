@@ -14,7 +14,7 @@ def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
     [('read-out pixel', '25 % of the answer, left-out score unknown')]
     """
-    return [*_settled(facts), *_readouts(facts), *_calibrated(facts), *_tuned(facts)]
+    return [*_settled(facts), *_readouts(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts)]
 
 
 def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -44,3 +44,17 @@ def _tuned(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         best, steps = tuning["best_step"], len(tuning["losses"])
         came = f"held-out error {errors[0]:.3g} -> {errors[best]:.3g} at step {best} of {steps}" if best else f"no help in {steps} steps, left as they were"
         yield "tuned biases", f"{came}, {tuning['seconds']:.0f} s"
+
+
+def _whole(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of classes of whole images: the temperature, and the rule for none of them with what it does to the examples."""
+    if "temperature" in facts:
+        yield "temperature of probabilities", f"{facts['temperature']:.3g}, by {facts.get('temperature_by', 'default')}"
+    none = facts.get("none")
+    if none:
+        parts = [f"asked for: {100 * none['rate']:.3g} % of the images of the classes refused"]
+        if none["left_out"]:
+            parts.append(f"{none['left_out_refused']} of {none['left_out']} left-out examples are")
+        if none["strange"]:
+            parts.append(f"{none['strange_refused']} of {none['strange']} examples of none of them are, as they should be")
+        yield "none of these", "; ".join(parts)

@@ -5,6 +5,7 @@ Threads decode one window of the list ahead, this thread predicts batch after ba
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 import time
@@ -15,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from likewise.data import ClassTable
-from likewise.errors import InputError, OutputError
+from likewise.data import ClassTable, OutputKind
+from likewise.errors import InputError, OutputError, UsageError
 from likewise.formats import open_writer, read_truth
 from likewise.labelling.folder import Done, OutputFolder, opened, refuse, scan
 from likewise.labelling.gallery import Gallery
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from likewise.task import Task
 
 
+PIXEL_FORMAT, CLASS_FORMATS = "index-png", ("csv", "folders")  # what is written unless something else is asked for, and all formats of whole images
+
+
 def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress: Progress) -> RunSummary:
     """Label every image of the list into `out`; see docs/labelling.md for what is written.
 
@@ -44,6 +48,7 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
     the batch during which Ctrl-C was pressed.
     """
     start = time.perf_counter()
+    options = dataclasses.replace(options, format=written_format(task, options.format))
     listed = _outside(images, out)
     scorer = _scorer(task, check(out, options))
     with opened(out) as folder:
@@ -55,7 +60,14 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
         gallery.tidy()
         work = Worklist(names, images.root, [part["images"] for part in folder.state.parts], done)
         writer = open_writer(
-            options.format, folder.staging, task.classes, task.targets, overlay=options.overlays, keypoints=bool(task.keypoints), names=names, final=folder.path
+            options.format or "",
+            folder.staging,
+            task.classes,
+            task.targets,
+            overlay=options.overlays,
+            keypoints=bool(task.keypoints),
+            names=names,
+            final=folder.path,
         )
         progress.begin(len(names), done.lines - len(done.missing))
         try:
@@ -69,9 +81,20 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
 
 def check(out: Path, options: RunOptions) -> Truth | None:
     """The truth to compare with, if any; raises whatever can be known to be wrong before there is a task."""
-    open_writer(options.format, out, ClassTable({}), {})
+    open_writer(options.format or PIXEL_FORMAT, out, ClassTable({}), {})
     refuse(out, resume=options.resume)
     return None if options.truth is None else read_truth(options.truth, format=options.truth_format, split=options.truth_split)
+
+
+def written_format(task: Task, asked: str | None) -> str:
+    """The format that is written: the one that was asked for, else one that fits the task's answers. UsageError for one that cannot hold them."""
+    whole = OutputKind.CLASS in task.method.gives
+    chosen = asked or (CLASS_FORMATS[0] if whole else PIXEL_FORMAT)
+    if (chosen in CLASS_FORMATS) != whole:
+        told = "gives classes of whole images" if whole else "gives no classes of whole images"
+        others = " or ".join(CLASS_FORMATS) if whole else PIXEL_FORMAT
+        raise UsageError(f"the method {task.method.name!r} {told}, which {chosen} does not hold", where="--format", remedy=f"Write {others}")
+    return chosen
 
 
 class Worklist:
@@ -128,7 +151,7 @@ def _label(
 
 def _finish(task: Task, folder: OutputFolder, writer: LabelWriter, done: Done, options: RunOptions, start: float) -> RunSummary:
     """Write what is about the whole run, and say what was done."""
-    finals = writer.finish()
+    finals = writer.finish(read_lines(folder.manifest))
     in_the_way = [path.as_posix() for path in finals if not folder.commit_final(path)]
     folder.state.finished = True
     folder.save()

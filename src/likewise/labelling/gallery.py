@@ -15,7 +15,7 @@ from PIL import Image
 
 from likewise.data import Prediction
 from likewise.data.images import read_image
-from likewise.data.prediction import draw_dense, draw_labels, draw_points, visible
+from likewise.data.prediction import draw_class, draw_dense, draw_labels, draw_points, visible
 from likewise.labelling.sample import Sample
 
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ def thumbnail(
 
     Sizes may differ, shapes may not much.
     """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    across, down = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(cv2.resize(pixels, (across, down), interpolation=cv2.INTER_AREA), np.uint8)
+    small = shrunk(pixels)
+    down, across = small.shape[:2]
     if keypoints and labels is not None:
         small = draw_points(small, visible(keypoints), list(keypoints), across / labels.shape[1])
     if dense is not None:
@@ -52,6 +50,14 @@ def thumbnail(
     stream = io.BytesIO()
     Image.fromarray(small).save(stream, "JPEG", quality=QUALITY)
     return stream.getvalue()
+
+
+def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (H, W, 3) with its longer side at most 256."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    across, down = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, (across, down), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class Gallery:
@@ -80,6 +86,8 @@ class Gallery:
             return
         view = next(iter(prepared.views.values()), None)  # decoded and small already
         pixels = read_image(prepared.source) if view is None else view
+        if prediction.probabilities:
+            pixels = draw_class(shrunk(pixels), prediction.probabilities, prediction.classes)
         dense = next(iter(prediction.dense.values()), None) if not prediction.classes.names else None
         self.path(name).write_bytes(thumbnail(pixels, prediction.labels, dense, prediction.keypoints))
         if dropped is not None:

@@ -23,7 +23,7 @@ class RunOptions:
     write report.html at the end.
     """
 
-    format: str = "index-png"
+    format: str | None = None
     overlays: bool = False
     only_unsure: float | None = None
     batch: int | Literal["auto"] = "auto"
@@ -54,7 +54,7 @@ class RunOptions:
     def that_change_labels(self) -> dict[str, str]:
         """The options that decide which bytes are written, for the fingerprint of the run."""
         return {
-            "format": self.format,
+            "format": str(self.format),
             "overlays": str(self.overlays),
             "only_unsure": str(self.only_unsure),
             "max_pixels": str(self.max_pixels),

@@ -84,20 +84,27 @@ def look_ahead(task: Task, images: ImageList, batch: int) -> Preview:
 
 
 def score_warnings(left_out: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """At most four sentences: which classes and targets are likely to fail, and of which the examples cannot say."""
+    """At most five sentences: which classes and targets are likely to fail, and of which the examples cannot say."""
     poor = {name: score["iou"] for name, score in left_out.items() if score.get("iou") is not None and score["iou"] < LIKELY_TO_FAIL}
+    mistaken = {name: score["accuracy"] for name, score in left_out.items() if score.get("accuracy") is not None and score["accuracy"] < LIKELY_TO_FAIL}
     wrong = {name: score["error"] for name, score in left_out.items() if score.get("error", 0.0) > LIKELY_TO_FAIL}
     unknown = [name for name, score in left_out.items() if "iou" in score and score["iou"] is None]
     alone = [name for name, score in left_out.items() if score.get("images") == 1 and name not in poor and name not in unknown]
+    alone += [name for name, score in left_out.items() if "accuracy" in score and score["accuracy"] is None]
     ious = _listed([f"{name} {iou:.2f}" for name, iou in poor.items()])
     errors = _listed([f"{name} {error:.0%}" for name, error in wrong.items()])
     sentences = (
         (poor, f"Likely to fail, by the IoU of left-out examples: {ious}. Label a few more images that show them."),
+        (mistaken, f"Likely to fail, by the share of left-out examples that were right: {_listed(_shares(mistaken))}. Label a few more images of each."),
         (wrong, f"Likely to fail, by the relative error of left-out examples: {errors}. Label a few more images."),
         (unknown, f"The examples do not say how well these work: {_listed(unknown)}. Label at least two images that show each."),
         (alone, f"Shown by one example only, so nothing says how they do on other images: {_listed(alone)}. Label a second one to know."),
     )
     return [sentence for found, sentence in sentences if found]
+
+
+def _shares(found: Mapping[str, float]) -> list[str]:
+    return [f"{name} {share:.0%}" for name, share in found.items()]
 
 
 def _listed(names: list[str]) -> str:

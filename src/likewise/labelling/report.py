@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from likewise.data import ClassTable
-from likewise.data.classes import palette
+from likewise.data import ClassTable, OutputKind
+from likewise.data.prediction import class_colour
 from likewise.labelling.chosen import chosen_rows
 from likewise.labelling.folder import OutputFolder
 from likewise.labelling.gallery import Gallery, thumbnail
 from likewise.labelling.lines import write_atomically
 from likewise.labelling.options import RunSummary, overhead
 from likewise.labelling.preview import score_warnings
-from likewise.labelling.score_words import told_scores
+from likewise.labelling.score_words import told_classes, told_scores
 from likewise.labelling.tally import BINS, Tally
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def render(folder: OutputFolder, task: Task, tally: Tally, summary: RunSummary) 
         truth_rows=_truth_rows(summary.truth, {name: target.unit for name, target in task.targets.items()}),
         left_out=[_left_out_row(name, score) for name, score in left_out.items()],
         cards=cards,
+        whole=OutputKind.CLASS in task.method.gives,
         pictured=sum(card["source"] is not None for card in cards),
         dense_shown="" if task.classes.names else next(iter(task.targets), ""),
     )
@@ -67,7 +68,7 @@ def render(folder: OutputFolder, task: Task, tally: Tally, summary: RunSummary) 
 
 def colour(classes: ClassTable, number: int) -> str:
     """The colour of a class as in overlays and palettes, for CSS."""
-    red, green, blue = palette(max(256, *classes.numbers, 0) + 1)[number]
+    red, green, blue = class_colour(classes, number)
     return f"rgb({red} {green} {blue})"
 
 
@@ -121,7 +122,7 @@ def _stages(summary: RunSummary) -> list[dict[str, Any]]:
     return [{"name": name, "each": 1000 * summary.seconds[name] / images, "share": 100 * summary.seconds[name] / total} for name in names]
 
 
-def _truth_rows(truth: Mapping[str, Any] | None, units: Mapping[str, str]) -> dict[str, list[dict[str, str]]] | None:
+def _truth_rows(truth: Mapping[str, Any] | None, units: Mapping[str, str]) -> dict[str, Any] | None:
     if truth is None:
         return None
     classes = [{"name": name, "iou": _percent(scores["iou"]), "presence": _percent(scores["presence_accuracy"])} for name, scores in truth["classes"].items()]
@@ -130,11 +131,13 @@ def _truth_rows(truth: Mapping[str, Any] | None, units: Mapping[str, str]) -> di
         unit = f" ({units[name]})" if units.get(name) else ""
         mean = truth.get("mean", {}).get(name)
         dense.append({"name": name + unit, "scores": told_scores(scores), "mean": told_scores(mean) if mean else ""})
-    return {"classes": classes, "dense": dense}
+    return {"classes": classes, "dense": dense, "whole": told_classes(truth)}
 
 
 def _left_out_row(name: str, score: Mapping[str, Any]) -> dict[str, str]:
-    value = f"IoU {_percent(score.get('iou')) or 'unknown'}" if "iou" in score else f"relative error {_percent(score.get('error')) or 'unknown'}"
+    whole = "accuracy" in score
+    told = f"right {_percent(score.get('accuracy')) or 'unknown'}" if whole else f"IoU {_percent(score.get('iou')) or 'unknown'}"
+    value = told if whole or "iou" in score else f"relative error {_percent(score.get('error')) or 'unknown'}"
     parts = "parts of " if score.get("by") == "blocks" else ""
     by = f"{parts}{score['images']} image{'' if score['images'] == 1 else 's'}" if "images" in score else ""
     return {"name": name, "score": value, "by": by}

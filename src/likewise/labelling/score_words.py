@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 # name of a score -> what stands before and after its number, and whether it is a share
 _WORDS: dict[str, tuple[str, str, bool]] = {
@@ -40,3 +41,20 @@ def told_scores(scores: Mapping[str, float | None]) -> str:
             number = f"{100 * known[name]:.1f} %" if share else f"{known[name]:.4g}"
             parts.append(" ".join(part for part in (before, number, after) if part))
     return ", ".join(parts)
+
+
+def told_classes(truth: Mapping[str, Any]) -> list[str]:
+    """What the scores of a truth say of classes of whole images, in sentences; none where they say nothing of them."""
+    if "right" not in truth:
+        return []
+    lines = []
+    if truth["accuracy"] is not None:
+        low, high = truth["interval"]
+        refused = f"; {truth['refused']} said to be none of these" if truth["refused"] else ""
+        hits, of = (sum(pair[place] for pair in truth["right"].values()) for place in (0, 1))
+        lines.append(f"accuracy {100 * truth['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f}): {hits:,} of {of:,} images right{refused}")
+        lines += [f"{name}: {right:,} of {of:,} right" for name, (right, of) in truth["right"].items()]
+    lines += [f"{true} taken for {said}: {count:,}" for true, said, count in truth["mixed"]]
+    if truth["none"][1]:
+        lines.append(f"of {truth['none'][1]:,} that show none of the classes {truth['none'][0]:,} said to be so")
+    return lines

@@ -27,6 +27,7 @@ from likewise.functional.metrics import (
     share_close,
 )
 from likewise.functional.target_metrics import count_scores, degrees_apart, degrees_between, direction_scores, direction_sums, extent, point_scores
+from likewise.labelling.class_counts import ClassCounts
 from likewise.labelling.lines import rounded
 from likewise.labelling.support_mean import SupportMean
 
@@ -37,7 +38,12 @@ PRESENT_FROM = 0.5  # a calibrated probability above this says "it is there"
 
 
 def shown_classes(prediction: Prediction) -> dict[str, float]:
-    """The classes that an image shows, with their probability: the likely ones, and those with pixels where a method gives no probabilities (NaN)."""
+    """The classes that an image shows, with their probability: the likely ones, and those with pixels where a method gives no probabilities (NaN).
+
+    Of the classes of whole images it is the one that is chosen, if any.
+    """
+    if prediction.probabilities:
+        return {} if prediction.label is None else {prediction.label: float(prediction.probabilities[prediction.label])}
     counted = np.bincount(prediction.labels[prediction.labels > 0].astype(np.int64), minlength=1)
     drawn = {prediction.classes[int(number)] for number in np.flatnonzero(counted) if int(number) in prediction.classes}
     probabilities = {name: float(prediction.present.get(name, math.nan)) for name in prediction.classes.names.values()}
@@ -53,7 +59,7 @@ class Scorer:
     def __init__(
         self, truth: Truth, classes: ClassTable, targets: Mapping[str, Target], keypoints: Sequence[str] = (), mean: SupportMean | None = None
     ) -> None:
-        numbers = {name: number for number, name in truth.classes.names.items()}
+        self._numbers = numbers = {name: number for number, name in truth.classes.names.items()}
         self._truth, self._mean = truth, mean
         self._shared = [(classes[number], number, numbers[classes[number]]) for number in classes if classes[number] in numbers]
         self._targets = [name for name in targets if name in truth.targets]
@@ -70,6 +76,8 @@ class Scorer:
         if labels is None:
             return None
         record: dict[str, Any] = {"image": name, "overlap": {}, "presence": {}, **self._values(prediction, labels)}
+        if prediction.probabilities:
+            return record | {"whole": self._whole(prediction, labels)}
         if labels.label_map is not None and self._shared:
             record["overlap"] = self._overlaps(prediction, labels)
         if self._shared:
@@ -77,6 +85,14 @@ class Scorer:
         if self._mean is not None:
             record["mean"] = self._values(self._mean.prediction(prediction), labels)
         return record
+
+    def _whole(self, prediction: Prediction, labels: Labels) -> list[str | None] | None:
+        """The true class of the whole image, "" for none that the task knows, and the one that was said; None where the truth says nothing of it."""
+        there = [name for name, number in self._numbers.items() if labels.present(number)]
+        if len(there) != 1 and (there or False not in labels.tags.values()):
+            return None
+        known = {name for name, _, _ in self._shared}
+        return [there[0] if there and there[0] in known else "", prediction.label]
 
     def _values(self, prediction: Prediction, labels: Labels) -> dict[str, Any]:
         """The counts of targets and keypoints."""
@@ -140,6 +156,7 @@ class ScoreTotals:
         self._counts: dict[str, list[tuple[float, float]]] = {}
         self._points: dict[str, list[tuple[float | None, float | None, bool]]] = {}
         self._mean: ScoreTotals | None = None
+        self._whole = ClassCounts()
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one image, given as `Scorer.compare` made it."""
@@ -150,6 +167,8 @@ class ScoreTotals:
         for sums, part in ((self._overlap, "overlap"), (self._presence, "presence")):
             for name, pair in record.get(part, {}).items():
                 sums[name] = sums.get(name, np.zeros(2, np.int64)) + np.array(pair, np.int64)
+        if record.get("whole"):
+            self._whole.add(*record["whole"])
         for target, values in record["dense"].items():
             self._dense[target] = self._dense.get(target, DenseSums()) + DenseSums(*values)
         for target, values in record.get("degrees", {}).items():
@@ -161,6 +180,8 @@ class ScoreTotals:
 
     def scores(self) -> dict[str, Any] | None:
         """Scores as plain values, None if nothing was compared: images, miou, presence_accuracy, classes, dense; keypoints if there are any.
+
+        Of classes of whole images: accuracy, its interval and those of `ClassCounts.scores`.
 
         mean: scores by target and keypoint of what the examples alone say, if that was compared too.
         """
@@ -178,6 +199,8 @@ class ScoreTotals:
         }
         dense = {name: self._target_scores(name, sums) for name, sums in sorted(self._dense.items())}
         found = {"images": self.images, "miou": rounded(mean_iou(overlap)), "presence_accuracy": rounded(accuracy(presence)), "classes": classes}
+        if self._whole.count:
+            found |= self._whole.scores()
         found |= {"dense": dense, **({"keypoints": self._point_scores()} if self._points else {})}
         beside = self._mean.scores() if self._mean is not None else None
         return {**found, **({"mean": beside["dense"] | beside.get("keypoints", {})} if beside else {})}

@@ -49,7 +49,7 @@ class Source:
         read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled)
         learned = task.learn(
             read.support,
-            method=self.method or "analogy",
+            method=self.method or task.usual_method(read.support),
             backbone=self.backbone or "auto",
             checkpoint=self.checkpoint,
             device=self.device,

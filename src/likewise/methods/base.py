@@ -43,7 +43,8 @@ class Memory:
 class RawPrediction:
     """A method's answer for one image, before it has the image's size.
 
-    logits: (N+1, h, w), background first, whose softmax are probabilities; None for a purely dense answer;
+    logits: (N+1, h, w), background first, whose softmax are probabilities; None for a purely dense answer and for whole images;
+    probabilities: (N,) of the whole image being of each class, what is left to 1 is that of none of them;
     presence: (N,) probability that each class is in the image; dense: {target: components (C, h, w)}, which become
     values by the target's `links` after they were enlarged; keypoints: {name: (x, y, probability)} in pixels of the
     image; confidence: 0..1; class_confidence: (N,).
@@ -61,6 +62,7 @@ class RawPrediction:
     corners: bool = False
     gated: bool = True
     keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    probabilities: Tensor | None = None
 
 
 @dataclass(frozen=True)

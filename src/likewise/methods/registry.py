@@ -102,6 +102,39 @@ TABLE = (
         "masks of the picture whose mean token is like that of a class; nothing is trained",
         "ours; after Jiao et al. 2022",
     ),
+    Listed(
+        "prototypical",
+        "likewise.methods.classifiers.prototypical:Prototypical",
+        "a class for the whole picture: the nearest class mean; nothing is trained, or a checkpoint's encoder",
+        "Snell et al. 2017 (Prototypical Networks)",
+    ),
+    Listed(
+        "matching",
+        "likewise.methods.classifiers.matching:Matching",
+        "a class for the whole picture: the examples weighted by how alike they are; nothing is trained, or a checkpoint's networks",
+        "Vinyals et al. 2016 (Matching Networks)",
+    ),
+    Listed(
+        "baseline", "likewise.methods.classifiers.baseline:Baseline", "a class for the whole picture: a linear head tuned on the examples", "Chen et al. 2019"
+    ),
+    Listed(
+        "baseline++",
+        "likewise.methods.classifiers.baseline:BaselinePlus",
+        "a class for the whole picture: a cosine head tuned on the examples",
+        "Chen et al. 2019",
+    ),
+    Listed(
+        "relation",
+        "likewise.methods.classifiers.relation:Relation",
+        "a class for the whole picture: a trained network compares it with each class; needs a checkpoint",
+        "Sung et al. 2018 (Relation Network)",
+    ),
+    Listed(
+        "siamese",
+        "likewise.methods.classifiers.siamese:Siamese",
+        "a class for the whole drawing: a trained network compares it with each example; needs a checkpoint",
+        "Koch et al. 2015 (Siamese Networks)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

@@ -49,12 +49,14 @@ def finish(
         def maker() -> NDArray[np.float32]:
             return softmax_enlarged(logits, size, corners=raw.corners)
 
+    whole = {} if raw.probabilities is None else {name: float(p) for name, p in zip(names, raw.probabilities, strict=True)}
     by_class = {} if raw.class_confidence is None else {name: float(c) for name, c in zip(names, raw.class_confidence, strict=True)}
     return Prediction(
         classes=classes,
         targets=targets,
         labels=labels,
         present=presence,
+        probabilities=whole,
         dense={name: _values(raw, name, size, targets[name]) for name in raw.dense if not name.startswith(KEYPOINT)},
         keypoints={**points_in({name: planes.cpu().float().numpy() for name, planes in raw.dense.items()}, size), **raw.keypoints},
         confidence=float(min(max(raw.confidence, 0.0), 1.0)),

@@ -14,6 +14,7 @@ import torch
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
 from likewise.data import Example, LabelKind, OutputKind, Support
 from likewise.data.example import Unlabelled
+from likewise.data.prediction import NONE_WORD
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import Memory, Method, Preset, Progress, to_device
 from likewise.methods.keypoints import with_heatmaps
@@ -72,7 +73,9 @@ def check_fit(method: Method, support: Support) -> None:
     if foreign:
         listed = ", ".join(sorted(foreign))
         raise InputError(
-            f"the method {method.name!r} does not learn from labels of the kind {listed}", where="support", remedy="Choose another method (`likewise methods`)"
+            f"the method {method.name!r} does not learn from labels of the kind {listed}",
+            where="support",
+            remedy=f"Choose another method (`likewise methods`){', `prototypical` for classes of whole images' if LabelKind.CLASS in foreign else ''}",
         )
     if support.targets and OutputKind.DENSE not in method.gives:
         raise InputError(f"the method {method.name!r} gives no dense values", where="support", remedy="Choose another method (`likewise methods`)")
@@ -87,6 +90,30 @@ def check_fit(method: Method, support: Support) -> None:
     if missing:
         raise InputError(f"no example has values of {', '.join(missing)}", where="support", remedy="Give a dense map, or leave the target out")
     _check_values(support)
+    _check_pictures(support)
+
+
+def usual_method(support: Support) -> str:
+    """The method that is taken where none is named: `prototypical` where classes of whole images are all that is given, else `analogy`."""
+    kinds = support.kinds()
+    return "prototypical" if LabelKind.CLASS in kinds and kinds <= {LabelKind.CLASS, LabelKind.TAG} else "analogy"
+
+
+def _check_pictures(support: Support) -> None:
+    """Raise InputError where one picture is given as two classes of whole images, or a class has the name of none of them."""
+    if NONE_WORD in support.classes.names.values() and LabelKind.CLASS in support.kinds():
+        raise InputError(
+            f"a class is called {NONE_WORD!r}, which stands for none of the classes", where="classes", remedy="Call it otherwise, or tag the classes as absent"
+        )
+    seen: dict[str, tuple[str, int]] = {}
+    for example in support.examples:
+        label = example.labels.label
+        if label is None:
+            continue
+        name, other = seen.setdefault(example.digest, (example.name, label))
+        if other != label:
+            told = f"the same picture is given as {support.classes[other]!r} in {name!r} and as {support.classes[label]!r} here"
+            raise InputError(told, where=example.name, remedy="Keep it with the class that it shows")
 
 
 def _check_values(support: Support) -> None:
@@ -118,7 +145,7 @@ def extract(provider: FeatureProvider, method: Method, support: Support, progres
         prepared = provider.prepare(example.image, wishes)
         kept.append({spec: provider.extract([prepared], spec)[0] for spec in wishes})
         if thumbnails:
-            pictures.append(thumbnail(example))
+            pictures.append(thumbnail(example, support.classes))
     if progress is not None:
         progress("examples", len(support), len(support))
     return kept, pictures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import Tensor
 
 import likewise
 from likewise.backbones import FeatureSpec, ImageFeatures
-from likewise.data import ClassTable, LabelledImage, Labels, Support, Target
+from likewise.data import ClassTable, LabelKind, LabelledImage, Labels, Support, Target
+from likewise.data.classes import MAX_CLASSES
 from likewise.errors import InputError, LikewiseError, OutputError, TaskFileError
 from likewise.methods.base import Memory, Method
 from likewise.methods.registry import method_class
@@ -24,6 +26,8 @@ from likewise.task.thumbnails import Thumbnail
 
 if TYPE_CHECKING:
     from likewise.task.face import Task
+
+IGNORE = 255  # of label maps: no class may have this number
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def read(path: Path) -> Stored:
 
 def joined(old: Support, new: Support) -> Support:
     """Both supports as one, classes matched by name; InputError where names, numbers, units or channels clash."""
+    new = by_name(new, old.classes)
     table = dict(old.classes.names)
     for number, name in new.classes.names.items():
         if table.get(number, name) != name or (name in table.values() and number not in table):
@@ -111,6 +116,27 @@ def joined(old: Support, new: Support) -> Support:
         if example.name in known:
             raise InputError(f"the task already has an example {example.name!r}", where=example.name, remedy="Forget it first, or rename the new one")
     return Support.of((*old.examples, *new.examples), ClassTable(table), {**new.targets, **old.targets})
+
+
+def by_name(support: Support, classes: ClassTable) -> Support:
+    """A support of classes of whole images with the numbers that another table has for them, and free ones for classes that it has not.
+
+    A folder a class numbers its classes itself, so numbers say nothing there; a support with other labels is left as it is.
+    """
+    if not support.kinds() <= {LabelKind.CLASS, LabelKind.TAG}:
+        return support
+    own = {name: number for number, name in classes.names.items()}
+    added = [name for name in support.classes.names.values() if name not in own]
+    free = (number for number in range(1, MAX_CLASSES + 1) if number not in classes and number != IGNORE)
+    own |= dict(zip(added, free, strict=False))
+    numbers = {number: own[name] for number, name in support.classes.names.items()}
+    examples = [dataclasses.replace(example, labels=_renumbered(example.labels, numbers)) for example in support.examples]
+    return Support.of(examples, ClassTable({own[name]: name for name in support.classes.names.values()}), support.targets)
+
+
+def _renumbered(labels: Labels, numbers: Mapping[int, int]) -> Labels:
+    label = None if labels.label is None else numbers[labels.label]
+    return dataclasses.replace(labels, label=label, tags={numbers[number]: there for number, there in labels.tags.items()})
 
 
 def _stored(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Stored:

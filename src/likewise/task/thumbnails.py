@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.data import LabelledImage
+from likewise.data import ClassTable, LabelKind, LabelledImage
+from likewise.data.captions import captioned
 from likewise.data.geometry import box_to_pixels, draw_polyline, resize_image, scale_points
 from likewise.data.images import read_image
-from likewise.data.prediction import draw_dense, draw_points
+from likewise.data.prediction import NONE, class_colour, draw_dense, draw_points
 from likewise.errors import InputError
 
 LONG_SIDE = 320
@@ -26,8 +27,11 @@ class Thumbnail:
     labels: NDArray[np.int16]
 
 
-def thumbnail(example: LabelledImage) -> Thumbnail:
-    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks, keypoints as discs, the first dense map beside."""
+def thumbnail(example: LabelledImage, classes: ClassTable) -> Thumbnail:
+    """The thumbnail of an example: masks as they are, boxes as frames, points and scribbles as marks, keypoints as discs, the first dense map beside.
+
+    The class of a whole image is written on it.
+    """
     if example.image is None:
         raise InputError("the image is not there", where=example.name, remedy="Learn from the images again")
     height, width = example.labels.size
@@ -37,6 +41,10 @@ def thumbnail(example: LabelledImage) -> Thumbnail:
     shown = _shown(example, size)
     points = {name: point for name, point in example.labels.keypoints.items() if point is not None}
     image = draw_points(image, points, list(example.labels.keypoints), factor)
+    if (label := example.labels.label) is not None:
+        image = captioned(image, classes[label], class_colour(classes, label))
+    elif example.labels.kinds() == {LabelKind.TAG} and not any(example.labels.tags.values()):
+        image = captioned(image, NONE, (128, 128, 128))
     for values in list(example.labels.dense.values())[:1]:  # the first map beside the photograph
         coloured = cv2.resize(draw_dense(image, values), size[::-1], interpolation=cv2.INTER_NEAREST)
         image, shown = np.hstack([image, coloured]), np.hstack([shown, np.zeros(size, np.int16)])

@@ -206,9 +206,8 @@ class _Run:
             weights.write_checkpoint(tensors, self.out / name, self._card())
 
     def _card(self) -> weights.Card:
-        backbone = {"name": self.ready.provider.backbone.name, "sha256": self.ready.provider.backbone.sha256}
         origin = {"episodes": self.done, "recipe": self.facts["recipe"], "likewise": self.facts["likewise"]}
-        return weights.Card(self.recipe.method.name, _settings(self.trainable.method()), backbone, self.ready.draws.told(), origin)
+        return weights.Card(self.recipe.method.name, _settings(self.trainable.method()), self.ready.backbone, self.ready.draws.told(), origin)
 
 
 def _settings(method: Method | None) -> dict[str, Any]:
@@ -221,7 +220,7 @@ def _settings(method: Method | None) -> dict[str, Any]:
 
 def _told(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values; newer switches only where they are used, so that older runs go on."""
-    content = recipe.model_dump(mode="json", exclude=_APART)
+    content = recipe.model_dump(mode="json", exclude=_APART if recipe.classes else _APART | {"classes": True})
     for section in (*content["source"], content["validation"] or {}):
         if section.get("empty"):
             del section["empty"]
@@ -235,7 +234,7 @@ def _facts(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     return {
         "recipe": recipe_digest,
         "images": image_digest,
-        "backbone": ready.provider.backbone.sha256,
+        "backbone": ready.backbone.get("sha256", ""),
         "likewise": likewise.__version__,
         "torch": torch.__version__,
     }

@@ -16,12 +16,16 @@ from likewise import weights
 from likewise.backbones import FeatureProvider, load_backbone
 from likewise.backbones.features import FeatureSpec
 from likewise.episodes.benchmark import Benchmark
+from likewise.episodes.classification.opening import open_classes
 from likewise.episodes.dense import open_pictures
 from likewise.episodes.evaluation import check_takes, feature_bytes
 from likewise.episodes.opening import open_benchmark
 from likewise.errors import UsageError, WeightsError
+from likewise.methods.classifiers.episode_training import ClassTrainable
+from likewise.methods.classifiers.training_table import class_trainable
 from likewise.methods.registry import method_class
 from likewise.methods.trainable import DenseTrainable, PromptTrainable, Trainable
+from likewise.training.classes import ClassDraws, ClassValidation, opened_classes
 from likewise.training.dense import DenseDraws, DenseFeatures, DenseValidation
 from likewise.training.prompted import PromptedDraws, PromptedFeatures
 from likewise.training.recipe import BackboneSection, Recipe
@@ -36,20 +40,27 @@ AnyDraws = Draws | DenseDraws | PromptedDraws
 class Prepared:
     """What is trained, on which episodes, and how it is validated: every so many episodes, by one of the scores.
 
-    episode: the tensors of an episode by its index, on a device.
+    provider: of features, None where the method reads pictures alone; episode: the tensors of an episode by its index, on a device.
     """
 
     trainable: Trainable[Any]
-    provider: FeatureProvider
-    draws: AnyDraws
+    provider: FeatureProvider | None
+    draws: AnyDraws | ClassDraws
     episode: Callable[[int, torch.device], Any]
-    validation: Validation | DenseValidation | None
+    validation: Validation | DenseValidation | ClassValidation | None
     every: int
     metric: str
+
+    @property
+    def backbone(self) -> dict[str, str]:
+        """Name and SHA-256 of the frozen network; {} where there is none."""
+        return {} if self.provider is None else {"name": self.provider.backbone.name, "sha256": self.provider.backbone.sha256}
 
 
 def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
     """All that a recipe names; the backbone runs on `device`. Raises UsageError, InputError or WeightsError for what is not there or does not fit."""
+    if recipe.classes is not None:
+        return _of_pictures(recipe)
     provider = _provider(recipe.backbone, device)
     start = None if recipe.method.start is None else _start(Path(recipe.method.start), recipe.method.name, provider)
     trainable = method_class(recipe.method.name).trainable(provider.backbone.config, recipe.method.settings, seed=recipe.seed, start=start)
@@ -62,8 +73,32 @@ def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
         benchmark.check(names)
     if recipe.backbone.features == "cache":
         _tell(watcher, recipe, draws, provider, trainable.wants())
-    every, metric = (1, "") if recipe.validation is None else (recipe.validation.every, recipe.validation.metric)
-    return Prepared(trainable, provider, draws, episode, validation, every, metric)
+    return Prepared(trainable, provider, draws, episode, validation, *_asked(recipe))
+
+
+def _of_pictures(recipe: Recipe) -> Prepared:
+    """What trains a learner of classes of whole pictures, whose encoder is its own."""
+    benchmarks = {name: open_classes(text) for name, text in recipe.data.items()}
+    n_classes = len(benchmarks[recipe.source[0].data].part(recipe.source[0].part).names)
+    start = None if recipe.method.start is None else weights.read_checkpoint(Path(recipe.method.start))[0]
+    trainable = class_trainable(recipe.method.name, recipe.method.settings, n_classes, seed=recipe.seed, start=start)
+    _check_way(recipe, trainable)
+    opened = opened_classes(recipe, benchmarks, trainable)
+    return Prepared(trainable, None, opened.draws, opened.feed, opened.validation, *_asked(recipe))
+
+
+def _check_way(recipe: Recipe, trainable: ClassTrainable[Any]) -> None:
+    """UsageError where a learner is asked for another number of classes than it has."""
+    assert recipe.classes is not None
+    asked = {"classes.way": recipe.classes.way, "validation.way": recipe.validation.way if recipe.validation else recipe.classes.way}
+    for where, way in asked.items():
+        if trainable.n_way is not None and way != trainable.n_way:
+            raise UsageError(f"it is for {trainable.n_way} classes, not for {way}", where=where, remedy="Set method.way to the same number")
+
+
+def _asked(recipe: Recipe) -> tuple[int, str]:
+    """After how many episodes is validated, and by which score."""
+    return (1, "") if recipe.validation is None else (recipe.validation.every, recipe.validation.metric)
 
 
 Benchmarks = Mapping[str, Benchmark]

@@ -111,6 +111,21 @@ class PromptsSection(_Section):
         return self
 
 
+class ClassesSection(_Section):
+    """Makes the episodes those of whole pictures with a class each, for the learners in `methods.classifiers`; `data` are then benchmarks of these.
+
+    way, shot, query: of an episode; batch: pictures of a batch, or pairs, for learners that are trained on these; altered: pictures are altered as
+    published (parts of them, light, colour, mirrored); validation_query: queries a class in validation.
+    """
+
+    way: Annotated[int, Field(gt=1)] = 5
+    shot: Annotated[int, Field(gt=0)] = 1
+    query: Annotated[int, Field(gt=0)] = 15
+    batch: Annotated[int, Field(gt=1)] = 16
+    altered: bool = False
+    validation_query: Annotated[int, Field(gt=0)] = 15
+
+
 class OptimiserSection(_Section):
     """Names and numbers as in torch; momentum is of sgd alone, betas of the others. clip: the largest norm of a gradient, 0: any."""
 
@@ -148,7 +163,7 @@ class ValidationSection(_Section):
     seed: int = 0
     support: Literal["mask", "tag"] = "mask"
     empty: bool = True
-    metric: Literal["miou", "miou_official", "exact_ratio", "skill"] = "miou"
+    metric: Literal["miou", "miou_official", "exact_ratio", "skill", "accuracy"] = "miou"
     targets: tuple[str, ...] = ()
 
 
@@ -179,6 +194,7 @@ class Recipe(_Section):
     source: Annotated[list[SourceSection], Field(min_length=1)]
     dense: DenseSection | None = None
     prompts: PromptsSection | None = None
+    classes: ClassesSection | None = None
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
     validation: ValidationSection | None = None
@@ -195,7 +211,21 @@ class Recipe(_Section):
         if self.batch % self.machine.devices:
             raise ValueError(f"a batch of {self.batch} cannot be divided among {self.machine.devices} devices")
         self._check_dense()
+        self._check_classes()
         return self
+
+    def _check_classes(self) -> None:
+        classes = self.classes is not None
+        if self.validation is not None and classes != (self.validation.metric == "accuracy"):
+            raise ValueError("validation.metric is 'accuracy' for classes of whole pictures, and for no others")
+        if not classes:
+            return
+        if self.dense is not None or self.prompts is not None:
+            raise ValueError("episodes are of one kind: leave [dense], [prompts] or [classes] out")
+        if len(self.source) > 1 or self.source[0] != SourceSection(data=self.source[0].data, part=self.source[0].part):
+            raise ValueError("classes of whole pictures have one source with data and part alone")
+        if self.machine.devices > 1:
+            raise ValueError("running statistics are of one process: classes of whole pictures are trained on one device")
 
     def _check_dense(self) -> None:
         dense = self.dense is not None
@@ -234,7 +264,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         raise InputError(f"it is not valid TOML ({error})", where=str(path), remedy="Check it with a TOML editor") from error
     for change in changes:
         _change(content, change)
-    return validate(Recipe, _fixed(content), path)
+    return validate(Recipe, fixed_lists(content), path)
 
 
 def _change(content: dict[str, Any], change: str) -> None:
@@ -265,10 +295,10 @@ def _value(text: str) -> Any:
         return text
 
 
-def _fixed(value: Any) -> Any:
+def fixed_lists(value: Any) -> Any:
     """Lists of plain values as tuples: TOML has no tuples, and strict models want them."""
     if isinstance(value, dict):
-        return {key: _fixed(one) for key, one in value.items()}
+        return {key: fixed_lists(one) for key, one in value.items()}
     if isinstance(value, list) and not any(isinstance(one, dict) for one in value):
-        return tuple(_fixed(one) for one in value)
-    return [_fixed(one) for one in value] if isinstance(value, list) else value
+        return tuple(fixed_lists(one) for one in value)
+    return [fixed_lists(one) for one in value] if isinstance(value, list) else value

@@ -126,7 +126,7 @@ def write_checkpoint(tensors: Mapping[str, Tensor], out: Path, card: Card | None
 
 
 def read_lightning(path: Path) -> dict[str, Tensor]:
-    """The `state_dict` or `model` of a training checkpoint, or the tensors of a plain one; WeightsError for a file that is neither."""
+    """The `state_dict`, `model` or `state` of a training checkpoint, or the tensors of a plain one; WeightsError for a file that is neither."""
     if path.suffix == ".safetensors":
         return read_source(path)
     if not path.is_file():
@@ -139,7 +139,9 @@ def read_lightning(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"it cannot be read: {what}", where=str(path), remedy=_FETCH) from error
-    state = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content) if isinstance(content, dict) else None
+    state = (
+        next((content[key] for key in ("state_dict", "model", "state") if isinstance(content.get(key), dict)), content) if isinstance(content, dict) else None
+    )
     tensors = {str(name): value for name, value in state.items() if hasattr(value, "dtype")} if isinstance(state, dict) else {}
     if not tensors:
         raise WeightsError("it holds no tensors by name", where=str(path), remedy=_FETCH)

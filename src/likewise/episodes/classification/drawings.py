@@ -45,9 +45,14 @@ def closer_look_drawing(ink: NDArray[np.bool_], side: int = SIDE) -> NDArray[np.
 
 def closer_look_picture(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """A picture (H, W, 3) as (3, side, side): squeezed to 1.15 sides, its middle cut out, with ImageNet's mean and deviation (Chen et al. 2019)."""
+    unit = closer_look_crop(pixels, side).astype(np.float32) / 255
+    normal = (unit - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
+    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+
+
+def closer_look_crop(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) squeezed to 1.15 sides, its middle (side, side, 3) cut out (Chen et al. 2019)."""
     large = int(side * 1.15)
     begin = round((large - side) / 2)
     resized = np.asarray(Image.fromarray(pixels).resize((large, large), Image.Resampling.BILINEAR))
-    unit = resized[begin : begin + side, begin : begin + side].astype(np.float32) / 255
-    normal = (unit - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+    return np.ascontiguousarray(resized[begin : begin + side, begin : begin + side])

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from likewise.errors import InputError
 from likewise.formats.files import read_json
 from likewise.formats.scan import is_image, walk
 
 TURNS = 4  # of a drawing by right angles, each a class of its own
-PARTS = ("train", "val", "test")
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

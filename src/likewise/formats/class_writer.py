@@ -1,0 +1,81 @@
+"""Classes of whole images as a run writes them: labels.csv and, on request, a copy of every image in the folder of its class."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from likewise.data import ClassTable, Prediction
+from likewise.data.prediction import NONE_WORD
+from likewise.errors import OutputError
+from likewise.formats import overlays
+from likewise.formats.class_table import FILE, encoded
+from likewise.formats.files import atomic_file, write_atomic
+
+FOLDER = "folders"  # below the output folder, so that no class can have the name of a file of the run
+FORMATS = ("csv", FOLDER)
+_UNSAFE = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f]|^[. ]|[. ]$')
+_DEVICES = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ClassWriter:
+    """Writes the classes of a run: in the format "folders" copies, an image at a time, and in both labels.csv at the end."""
+
+    format: str
+    out: Path
+    classes: ClassTable
+    overlay: bool = False
+
+    def planned(self, name: str) -> list[Path]:
+        """Every file that `write(name, ...)` may write, relative to the output folder; of the copies it writes one at most."""
+        copies = [Path(FOLDER, folder, name) for folder in folder_names(self.classes).values()] if self.format == FOLDER else []
+        return [*copies, *([Path(name + overlays.ENDING)] if self.overlay else [])]
+
+    def write(self, name: str, prediction: Prediction) -> list[Path]:
+        """Copy an image into the folder of its class, and write its overlay, as asked for; the files, relative to the output folder."""
+        if self.overlay:
+            write_atomic(self.out / (name + overlays.ENDING), overlays.encode(prediction))
+        return [*self._copied(name, prediction), *([Path(name + overlays.ENDING)] if self.overlay else [])]
+
+    def _copied(self, name: str, prediction: Prediction) -> list[Path]:
+        if self.format != FOLDER or not isinstance(prediction.image, str | os.PathLike):
+            return []
+        path = Path(FOLDER, folder_names(self.classes)[prediction.label or NONE_WORD], name)
+        target = self.out / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(prediction.image, target)
+        except OSError as error:
+            raise OutputError(
+                f"it cannot be written ({error.strerror})", where=str(target), remedy="Check the folder, its permissions and the free space"
+            ) from error
+        return [path]
+
+    def finish(self, lines: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
+        """Write labels.csv of the lines of the run; the files written, relative to the output folder."""
+        with atomic_file(self.out / FILE) as stream:
+            for part in encoded((line for line in lines if not line.get("sure")), self.classes):
+                stream.write(part)
+        return [Path(FILE)]
+
+
+def folder_names(classes: ClassTable) -> dict[str, str]:
+    """Class -> the name of its folder, `_none` for none of them: what file systems refuse is written as %XX, and names that differ in case alone get a number.
+
+    >>> folder_names(ClassTable({1: "cat/dog", 2: "Cow", 3: "cow", 4: "..", 5: "nul"}))
+    {'_none': '_none', 'cat/dog': 'cat%2Fdog', 'Cow': 'Cow', 'cow': 'cow~3', '..': '%2E%2E', 'nul': '%6Eul'}
+    """
+    found, taken = {NONE_WORD: NONE_WORD}, {NONE_WORD}
+    for number, name in classes.names.items():
+        safe = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), name)
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}" if _DEVICES.match(safe) or safe == NONE_WORD else safe
+        safe = f"{safe}~{number}" if safe.casefold() in taken else safe
+        taken.add(safe.casefold())
+        found[name] = safe
+    return found

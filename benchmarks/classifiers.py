@@ -111,7 +111,7 @@ def rows_of(runs: Path) -> list[Row]:
         ),
     ]
     rows += [
-        Row(f"frozen-{name}", f"{name} on the frozen backbone, nothing trained", (CALTECH, LAKE), contender=Contender(method=name, place=Place()))
+        Row(f"frozen-{name}", f"{name} on the frozen backbone, nothing trained", (CALTECH, OMNIGLOT, LAKE), contender=Contender(method=name, place=Place()))
         for name in METHODS
     ]
     for recipe in sorted((Path(__file__).parents[1] / "recipes" / "classifiers").glob("*.toml")):

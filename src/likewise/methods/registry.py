@@ -135,6 +135,12 @@ TABLE = (
         "a class for the whole drawing: a trained network compares it with each example; needs a checkpoint",
         "Koch et al. 2015 (Siamese Networks)",
     ),
+    Listed(
+        "maml",
+        "likewise.methods.classifiers.maml:Maml",
+        "a class for the whole picture: a trained network takes a few gradient steps on the examples; needs a checkpoint",
+        "Finn et al. 2017 (MAML)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

@@ -13,7 +13,7 @@ Letters: E examples, S supports (examples that show a class), N classes of which
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -86,7 +86,7 @@ class PictureClassifier(Method):
         super().__init__(settings)
         vars(self)["trained"] = type(self).trained or bool(self.settings.encoder)  # with an encoder, which the card of a checkpoint names, it needs one
         self._checkpoint = checkpoint
-        self._held: tuple[tuple[Tensor, ...], nn.Module] | None = None  # the encoder that was built last, and the tensors that it was built of
+        self._held: tuple[tuple[Tensor, ...], nn.Module] | None = None  # the network that was built last, behind the tensors that it was built of
 
     @abstractmethod
     def fit(self, features: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -151,7 +151,7 @@ class PictureClassifier(Method):
 
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The checkpoint's tensors."""
-        return _under(memory.tensors, _CHECKPOINT)
+        return under(memory.tensors, _CHECKPOINT)
 
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
         """The last layer, or the square picture for an encoder that was brought along."""
@@ -226,12 +226,15 @@ class PictureClassifier(Method):
 
     def encoded(self, shown: Tensor, network: Mapping[str, Tensor]) -> Tensor:
         """What the checkpoint's encoder makes of normalised pictures (B, 3, side, side)."""
-        tensors = tuple(network.values())
-        held = self._held
-        if held is None or len(held[0]) != len(tensors) or any(one is not other for one, other in zip(held[0], tensors, strict=True)):
-            held = self._held = tensors, opened_encoder(self.settings.encoder, network)  # building a ResNet-18 takes half as long as a batch
-        found: Tensor = held[1](shown)
+        found: Tensor = self.held(network, lambda: opened_encoder(self.settings.encoder, network))(shown)
         return found
+
+    def held(self, tensors: Mapping[str, Tensor], build: Callable[[], nn.Module]) -> nn.Module:
+        """What `build` makes of these tensors; kept until others come, as building a ResNet-18 takes half as long as a batch."""
+        given, held = tuple(tensors.values()), self._held
+        if held is None or len(held[0]) != len(given) or any(one is not other for one, other in zip(held[0], given, strict=True)):
+            held = self._held = given, build()
+        return held[1]
 
     def _left_out(self, rows: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> LeftOut:
         """What is said of supports that were left out of learning, of classes with two or more; in up to `folds` rounds."""
@@ -309,5 +312,6 @@ def shown_places(support: Support) -> list[int]:
     return found
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

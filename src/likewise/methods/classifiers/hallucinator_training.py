@@ -17,11 +17,11 @@ from likewise.methods.classifiers.episode_training import (
     EncoderTrainingSettings,
     ImageEpisode,
     encoder_for,
-    feature_shape,
     prefixed,
 )
 from likewise.methods.classifiers.hallucinator import LEARNERS, episode_loss
 from likewise.methods.classifiers.hallucinator_model import Hallucinator, drawn_seeds, enlarged_support
+from likewise.methods.classifiers.reading import feature_shape
 
 HALLUCINATOR = "hallucinator."
 

@@ -93,3 +93,12 @@ def opened_encoder(encoder: str, tensors: Mapping[str, Tensor]) -> nn.Module:
     """The encoder of a checkpoint in evaluation mode; torch's generator is left as it was. WeightsError where the tensors do not fit."""
     with torch.random.fork_rng(devices=()):
         return encoder_of(encoder, tensors).eval().requires_grad_(False)
+
+
+def feature_shape(encoder: nn.Module, side: int) -> tuple[int, ...]:
+    """What an encoder makes of a picture: (D,) or (C, h, w). Its statistics stay as they are."""
+    training = encoder.training
+    with torch.no_grad():
+        shape = encoder.eval()(torch.zeros(1, 3, side, side)).shape[1:]
+    encoder.train(training)
+    return tuple(shape)

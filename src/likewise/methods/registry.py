@@ -141,6 +141,12 @@ TABLE = (
         "a class for the whole picture: a trained network takes a few gradient steps on the examples; needs a checkpoint",
         "Finn et al. 2017 (MAML)",
     ),
+    Listed(
+        "hallucinator",
+        "likewise.methods.classifiers.hallucinating:Hallucinating",
+        "a class for the whole picture: further examples of each class are made up by a trained network; needs a checkpoint",
+        "Wang et al. 2018",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

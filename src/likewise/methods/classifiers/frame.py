@@ -26,6 +26,7 @@ from likewise.data import LabelKind, OutputKind, Support
 from likewise.errors import InputError, UsageError, WeightsError, close_match
 from likewise.functional.class_choice import NoneRule, fit_none, fit_temperature
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
+from likewise.methods.classifiers.common import under
 from likewise.methods.classifiers.published import encoder_settings, with_encoder
 from likewise.methods.classifiers.reading import PIXELS, backbone_wish, centred, encoder_wish, opened_encoder, pictures, side_of, whole_vectors, whole_wish
 
@@ -310,8 +311,3 @@ def shown_places(support: Support) -> list[int]:
             raise InputError("it says of no class that it is there or not", where=example.name, remedy="Give it a label, or tag the classes as absent")
         found.append(shown[0] if shown else NONE_SHOWN)
     return found
-
-
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin so, without that beginning."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

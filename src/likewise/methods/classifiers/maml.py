@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from likewise.errors import UsageError, WeightsError
-from likewise.methods.classifiers.frame import ClassifierSettings, PictureClassifier, under
+from likewise.methods.classifiers.common import under
+from likewise.methods.classifiers.frame import ClassifierSettings, PictureClassifier
 from likewise.methods.classifiers.maml_model import HEAD, InnerLoop, MamlNetwork, adapted, support_statistics, with_ways
 from likewise.methods.classifiers.reading import feature_shape, opened_encoder
 

@@ -64,3 +64,28 @@ def test_a_learner_that_was_trained_labels_photographs_and_is_taught_a_class_mor
     again = rows_of(tmp_path / "again" / "labels.csv")
     assert set(CLASSES) < set(again[0])
     assert all(0 < float(row[CLASSES[2]]) < 1 for row in again)
+
+
+def test_classes_without_an_image_are_told_by_their_attributes_and_one_is_added_by_its_own(shared, examples, tmp_path, capsys):
+    vectors = RECIPES / "caltech_attributes.csv"
+    changes = ("episodes=2", "classes.way=5", "classes.query=2", "method.width=8", "method.side=56", "validation.every=2", "backbone.name=random:vit-tiny-14")
+    data = (f"data.caltech={shared / 'data/caltech_mini'}", f"classes.vectors={vectors}", "backbone.features=compute", "backbone.engine=torch")
+    assert main(["train", str(RECIPES / "zero-shot-prototypical-caltech.toml"), *changes, *data, "--out", str(tmp_path / "run")]) == 0
+    head, *lines = vectors.read_text().splitlines()
+    of = {line.split(",")[0]: line for line in lines}
+    for name, classes in (("two.csv", CLASSES[:2]), ("more.csv", CLASSES[2:])):
+        (tmp_path / name).write_text("\n".join([head, *(of[each] for each in classes)]))
+    task, checkpoint = tmp_path / "own.task", tmp_path / "run" / "best.safetensors"
+    assert main(["learn", str(tmp_path / "two.csv"), "--out", str(task), "--checkpoint", str(checkpoint), *PLACE]) == 0
+    assert "zero-shot-prototypical: 2 class vectors" in capsys.readouterr().err
+    assert main(["learn", str(task), "--add", str(tmp_path / "more.csv"), *PLACE]) == 0
+    assert main(["label", str(task), str(examples / "images"), "--out", str(tmp_path / "labels"), "--truth", str(examples / "images"), *PLACE]) == 0
+    rows = rows_of(tmp_path / "labels" / "labels.csv")
+    assert len(rows) == 6
+    assert all(sum(float(row[name]) for name in CLASSES) == pytest.approx(1, abs=1e-5) for row in rows)
+    assert (
+        main(["label", str(tmp_path / "two.csv"), str(examples / "images"), "--out", str(tmp_path / "at once"), "--checkpoint", str(checkpoint), *PLACE]) == 0
+    )
+    assert set(rows_of(tmp_path / "at once" / "labels.csv")[0]) >= set(CLASSES[:2])
+    assert main(["inspect", str(task)]) == 0
+    assert "class vectors: 3" in capsys.readouterr().out

@@ -13,7 +13,7 @@ Letters: E examples, S supports (examples that show a class), N classes of which
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -28,7 +28,18 @@ from likewise.functional.class_choice import NoneRule, fit_none, fit_temperature
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
 from likewise.methods.classifiers.common import under
 from likewise.methods.classifiers.published import encoder_settings, with_encoder
-from likewise.methods.classifiers.reading import PIXELS, backbone_wish, centred, encoder_wish, opened_encoder, pictures, side_of, whole_vectors, whole_wish
+from likewise.methods.classifiers.reading import (
+    PIXELS,
+    Held,
+    backbone_wish,
+    centred,
+    encoder_wish,
+    opened_encoder,
+    pictures,
+    side_of,
+    whole_vectors,
+    whole_wish,
+)
 
 NONE_SHOWN = -1  # in place of a class: the example shows none of them
 REJECT = 0.05  # the share of pictures of the classes that may be refused, where there are examples of none of them
@@ -87,7 +98,7 @@ class PictureClassifier(Method):
         super().__init__(settings)
         vars(self)["trained"] = type(self).trained or bool(self.settings.encoder)  # with an encoder, which the card of a checkpoint names, it needs one
         self._checkpoint = checkpoint
-        self._held: tuple[tuple[Tensor, ...], nn.Module] | None = None  # the network that was built last, behind the tensors that it was built of
+        self.held = Held[nn.Module]()
 
     @abstractmethod
     def fit(self, features: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -194,14 +205,10 @@ class PictureClassifier(Method):
         rows = self._features(features[self._spec], network)
         rows = centred(rows, tensors["centre"]) if "centre" in tensors else rows
         logits = self.scores(rows, tensors, network)
-        probabilities = torch.zeros(len(rows), facts["classes"])
-        probabilities[:, tensors["seen"]] = torch.softmax(logits / facts["temperature"], dim=1)
         none = facts["none"]
         away = self.distances(rows, logits, tensors)
         strange = NoneRule(none["threshold"], none["width"]).probability(away) if none else torch.zeros(len(rows))
-        probabilities *= (1 - strange)[:, None]
-        sure = torch.maximum(probabilities.amax(dim=1), strange)
-        return [RawPrediction(None, each, confidence=float(how), probabilities=each) for each, how in zip(probabilities, sure, strict=True)]
+        return answered(logits / facts["temperature"], tensors["seen"], facts["classes"], strange)
 
     @property
     def _spec(self) -> FeatureSpec:
@@ -229,13 +236,6 @@ class PictureClassifier(Method):
         """What the checkpoint's encoder makes of normalised pictures (B, 3, side, side)."""
         found: Tensor = self.held(network, lambda: opened_encoder(self.settings.encoder, network))(shown)
         return found
-
-    def held(self, tensors: Mapping[str, Tensor], build: Callable[[], nn.Module]) -> nn.Module:
-        """What `build` makes of these tensors; kept until others come, as building a ResNet-18 takes half as long as a batch."""
-        given, held = tuple(tensors.values()), self._held
-        if held is None or len(held[0]) != len(given) or any(one is not other for one, other in zip(held[0], given, strict=True)):
-            held = self._held = given, build()
-        return held[1]
 
     def _left_out(self, rows: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> LeftOut:
         """What is said of supports that were left out of learning, of classes with two or more; in up to `folds` rounds."""
@@ -294,6 +294,14 @@ class PictureClassifier(Method):
             "strange": len(strange),
             "strange_refused": refused[1],
         }
+
+
+def answered(logits: Tensor, seen: Tensor, n_classes: int, strange: Tensor) -> list[RawPrediction]:
+    """Answers by logits (B, n) of the classes at the places `seen` (n,) of all N; strange: the probability (B,) of none of them."""
+    probabilities = torch.zeros(len(logits), n_classes)
+    probabilities[:, seen] = torch.softmax(logits, dim=1) * (1 - strange)[:, None]
+    sure = torch.maximum(probabilities.amax(dim=1), strange)
+    return [RawPrediction(None, each, confidence=float(how), probabilities=each) for each, how in zip(probabilities, sure, strict=True)]
 
 
 def shown_places(support: Support) -> list[int]:

@@ -73,6 +73,7 @@ def test_what_was_trained_is_evaluated_by_its_checkpoint_on_classes_that_it_did_
     ("arguments", "code", "told"),
     [
         (("nearest",), 2, "gives no class for a whole picture"),
+        (("zero-shot-relation", "--checkpoint", "random"), 2, "learns from no pictures"),
         (("prototypical", "--way", "4"), 2, "4 of 3 classes"),
         (("prototypical", "--shot", "1,2"), 2, "one number"),
         (("prototypical", "--part", "val"), 4, "no classes in the part 'val'"),

@@ -166,6 +166,12 @@ def test_the_method_of_a_checkpoint_answers_as_what_was_trained_does(learner, le
         assert method(asked).tolist() == trained(asked).tolist()
 
 
+def test_the_method_of_a_maml_checkpoint_takes_the_steps_of_its_training(learner_recipe, tmp_path):
+    outcome = train(learner_recipe("maml"), tmp_path / "run")
+    settings = equip("maml", "default", {}, outcome.checkpoint).method.settings
+    assert (settings.encoder, settings.side, settings.pixels, settings.steps, settings.rate) == ("conv4s", 28, "ink", 2, 0.01)
+
+
 def test_the_meta_gradient_reaches_the_parameters(learner_recipe):
     ready = prepared(learner_recipe("maml"))
     episode = ready.episode(2, torch.device("cpu"))

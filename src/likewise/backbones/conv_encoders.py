@@ -25,8 +25,7 @@ class ConvConfig:
     """The shape of an encoder.
 
     channels: of the images; widths: channels behind each block; padding: of each block's convolution; pooled: how many blocks, from the
-    first, have a pool; flatten: one row an image (C, H, W in this order) instead of a map; momentum: of the running statistics;
-    statistics: whether there are any, else those of the batch count in every mode, as MAML has it.
+    first, have a pool; flatten: one row an image (C, H, W in this order) instead of a map; momentum: of the running statistics.
     Of images with more channels than `channels` = 1 the first counts.
     """
 
@@ -36,7 +35,6 @@ class ConvConfig:
     pooled: int = 4
     flatten: bool = True
     momentum: float = 0.1
-    statistics: bool = True
 
     def rows(self, side: int) -> int:
         """Rows of the map that a square image of `side` pixels gives."""
@@ -73,7 +71,7 @@ class ConvBlock(nn.Module):
     def __init__(self, before: int, after: int, config: ConvConfig, place: int) -> None:
         super().__init__()
         self.C = nn.Conv2d(before, after, 3, padding=config.padding[place])
-        self.BN = nn.BatchNorm2d(after, momentum=config.momentum, track_running_stats=config.statistics)
+        self.BN = nn.BatchNorm2d(after, momentum=config.momentum)
         self.pool = nn.MaxPool2d(2) if place < config.pooled else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.func import replace_all_batch_norm_modules_
 
 from likewise.backbones.checkpoint import check_layout
 from likewise.backbones.conv_encoders import CONV_ENCODERS, ConvConfig, ConvEncoder, Start, initialise, sized
@@ -47,12 +48,13 @@ def new_encoder(name: str, start: Start = "closer_look", *, seed: int | None = N
 def encoder_of(name: str, tensors: Mapping[str, Tensor], *, momentum: float = 0.1) -> Encoder:
     """An encoder with the tensors of a checkpoint, in training mode; widths and the number of blocks follow the tensors.
 
-    name: what the tensors do not tell (padding, pools, rows or maps). momentum: of the running statistics; without such tensors there are
-    none. Both count for convolutional encoders alone. Raises UsageError for a name that is none, WeightsError for tensors that do not fit.
+    name: what the tensors do not tell (padding, pools, rows or maps). momentum: of the running statistics of convolutional encoders; without
+    tensors of such statistics there are none, as in MAML. Raises UsageError for a name that is none, WeightsError for tensors that do not fit.
     """
     found = encoder_tensors(tensors)
-    statistics = any(tensor.endswith("running_mean") for tensor in found)
-    network = _network(_sized(_config_named(name), _shapes(found, name), momentum, statistics))
+    network = _network(_sized(_config_named(name), _shapes(found, name), momentum))
+    if not any(tensor.endswith("running_mean") for tensor in found):
+        replace_all_batch_norm_modules_(network)
     check_layout(found, network.state_dict(), name)
     network.load_state_dict(found)
     return network
@@ -88,10 +90,10 @@ def _network(config: Config) -> Encoder:
     return ResidualEncoder(config) if isinstance(config, ResidualConfig) else Resnet12(config)
 
 
-def _sized(config: Config, shapes: list[tuple[int, ...]], momentum: float, statistics: bool) -> Config:
+def _sized(config: Config, shapes: list[tuple[int, ...]], momentum: float) -> Config:
     """The config with the widths of these convolutions."""
     if isinstance(config, ConvConfig):
-        return dataclasses.replace(sized(config, shapes), momentum=momentum, statistics=statistics)
+        return dataclasses.replace(sized(config, shapes), momentum=momentum)
     return sized_residual(config, shapes) if isinstance(config, ResidualConfig) else sized_resnet12(config, shapes)
 
 

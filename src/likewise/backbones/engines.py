@@ -6,6 +6,7 @@ a batch gains nothing there, and so an answer never depends on the images beside
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import warnings
@@ -70,9 +71,7 @@ class TorchEngine:
         self.device, self.dtype = device, getattr(torch, precision)
         network = backbone.network
         if precision != "float32" or device.type != "cpu":
-            network = VisionTransformer(backbone.config)
-            network.load_state_dict(backbone.network.state_dict())
-            network = network.to(device, self.dtype).eval().requires_grad_(False)
+            network = copy.deepcopy(network).to(device, self.dtype)  # a new one would draw first weights from torch's generator
         self.graph = FeatureGraph(network, spec).to(device)
         self._position = _Positions(backbone, padded_side(spec))
 

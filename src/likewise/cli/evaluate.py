@@ -217,6 +217,7 @@ def _of_classes(
     """Page and records of accuracy on a benchmark of classes of whole pictures."""
     from likewise.episodes import running
     from likewise.episodes.classification import running as of_classes
+    from likewise.episodes.classification.answering import class_methods
     from likewise.episodes.classification.evaluation import ClassSetting, published_sampler
     from likewise.episodes.classification.opening import open_classes
 
@@ -226,7 +227,7 @@ def _of_classes(
     setting = ClassSetting(**{name: value for name, value in asked.items() if value is not None})
     if official:
         setting = published_sampler(setting, data.name, asked["episodes"])
-    names = ",".join(of_classes.class_methods()) if base.method == running.ALL else base.method
+    names = ",".join(class_methods()) if base.method == running.ALL else base.method
     contenders = running.contenders_named(names, base, "mask")
     records = of_classes.run_classes(of_classes.ClassJob(data, setting, out, trained_on, _Teller()), contenders)
     return of_classes.page_of_classes(records), records

@@ -64,6 +64,8 @@ def _task_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     for role, weights in facts["weights"].items():
         yield f"{role}: {weights['name']}, sha256 {weights['sha256']}"
     yield from _class_lines(facts["classes"], facts["targets"])
+    if facts.get("class_vectors"):
+        yield f"class vectors: {len(facts['class_vectors'])}"
     yield f"examples: {len(facts['examples'])}{', without their features (compact)' if facts['compact'] else ''}"
     for example in facts["examples"]:
         yield f"    {example['name']}  {example['size'][1]}x{example['size'][0]}  {', '.join(example['kinds'])}  sha256 {example['digest'][:12]}"
@@ -98,6 +100,8 @@ def _support_facts(read: ReadSupport) -> dict[str, Any]:
 
 def _support_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from _class_lines(facts["classes"], facts["targets"], facts["shown_by"])
+    if facts.get("class_vectors"):
+        yield f"class vectors: {len(facts['class_vectors'])}"
     yield f"examples: {len(facts['examples'])}"
     for example in facts["examples"]:
         shown = ", ".join(example["present"]) or ("no class" if facts["classes"] else "")

@@ -157,6 +157,8 @@ def _print_task(task: Task) -> None:
     from likewise.cli.inspect import left_out_lines
 
     weights = ", ".join(f"{role} {facts['name']} {facts['sha256'][:12]}" for role, facts in task.weights.items())
-    print(f"{task.method.name}: {len(task.support)} examples; {weights}", file=sys.stderr)
+    vectors = len(task.support.class_vectors)
+    learned = f"{vectors} class vectors" if vectors else f"{len(task.support)} examples"
+    print(f"{task.method.name}: {learned}; {weights}", file=sys.stderr)
     for line in left_out_lines(task.left_out):
         print(line, file=sys.stderr)

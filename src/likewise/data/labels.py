@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class LabelKind(StrEnum):
-    """What an example may carry."""
+    """What an example may carry; a vector is said of a class, by the support."""
 
     MASK = "mask"
     BOX = "box"
@@ -16,6 +16,7 @@ class LabelKind(StrEnum):
     DENSE = "dense"
     KEYPOINT = "keypoint"
     CLASS = "class"
+    VECTOR = "vector"
 
 
 class OutputKind(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.data.class_vectors import ClassVectors, checked_vectors
 from likewise.data.classes import ClassTable
 from likewise.data.example import Example, Unlabelled
 from likewise.data.images import ImageSource
@@ -39,7 +40,8 @@ class Support:
     examples: `Example` objects; classes: {number: name}, a list of names, or None to take what the examples name;
     targets: {name: Target} for dense labels (made with defaults for those not declared); unlabelled: None leaves it
     to each example, "background" or "unknown" holds for all. A declared class without an example is allowed.
-    keypoints: the names that some example mentions, in that order.
+    keypoints: the names that some example mentions, in that order; class_vectors: what is known of classes without any image, numbers
+    (attributes, words, any embedding) by class, as many for each.
 
     Raises InputError (example, field, reason, remedy) for labels that do not fit their image or the tables.
     """
@@ -50,15 +52,16 @@ class Support:
         classes: ClassTable | Mapping[int, str] | Iterable[str] | None = None,
         targets: Mapping[str, Target] | None = None,
         unlabelled: Unlabelled | None = None,
-        class_vectors: Mapping[int | str, NDArray[np.floating]] | None = None,
+        class_vectors: ClassVectors | None = None,
     ) -> None:
         given = list(examples)
-        self.classes = _table(given, ClassTable.of(classes), declared=classes is not None)
+        named = [*(key for example in given for key in example.class_keys()), *(class_vectors or {})]
+        self.classes = ClassTable.named_by(named) if classes is None else ClassTable.of(classes)
         self.targets = {name: Target() for example in given for name in example.dense} | dict(targets or {})
         refused = next((name for name in self.targets if name.startswith(KEYPOINT)), None)
         if refused is not None:
             raise InputError(f"a target is called {refused!r}", where="targets", remedy=f"Names that begin with {KEYPOINT!r} are the program's own")
-        self.class_vectors = {self.classes.number(key): np.asarray(vector, np.float32) for key, vector in (class_vectors or {}).items()}
+        self.class_vectors = checked_vectors(class_vectors or {}, self.classes)
         self.examples = tuple(_labelled(given, self.classes, self.targets, unlabelled))
         if not self.examples and not self.class_vectors:
             raise InputError("there are no examples", where="support", remedy="Label at least one image")
@@ -74,13 +77,20 @@ class Support:
                     )
 
     @classmethod
-    def of(cls, examples: Iterable[LabelledImage], classes: ClassTable, targets: Mapping[str, Target], keypoints: Iterable[str] | None = None) -> Support:
+    def of(
+        cls,
+        examples: Iterable[LabelledImage],
+        classes: ClassTable,
+        targets: Mapping[str, Target],
+        keypoints: Iterable[str] | None = None,
+        class_vectors: Mapping[int, NDArray[np.float32]] | None = None,
+    ) -> Support:
         """A support of examples that were checked before (read from a task file, or chosen from another support).
 
         keypoints: their names, None for those that the examples mention.
         """
         made = cls.__new__(cls)
-        made.classes, made.targets, made.class_vectors = classes, dict(targets), {}
+        made.classes, made.targets, made.class_vectors = classes, dict(targets), dict(class_vectors or {})
         made.examples = tuple(examples)
         made.keypoints = _keypoint_names(made.examples) if keypoints is None else tuple(keypoints)
         return made
@@ -94,11 +104,12 @@ class Support:
 
     def subset(self, indices: Iterable[int]) -> Support:
         """The same task with some of its examples."""
-        return Support.of((self.examples[index] for index in indices), self.classes, self.targets)
+        return Support.of((self.examples[index] for index in indices), self.classes, self.targets, class_vectors=self.class_vectors)
 
     def kinds(self) -> frozenset[LabelKind]:
-        """Every kind of label that some example carries."""
-        return frozenset(kind for example in self.examples for kind in example.labels.kinds())
+        """Every kind of label that some example carries, and vectors where a class has one."""
+        vectors = {LabelKind.VECTOR} if self.class_vectors else set()
+        return frozenset(kind for example in self.examples for kind in example.labels.kinds()) | vectors
 
     def showing(self, number: int) -> list[int]:
         """Indices of the examples in which the class is present."""
@@ -109,7 +120,7 @@ class Support:
         return [index for index, example in enumerate(self.examples) if example.labels.present(number) is False]
 
     def digest(self) -> str:
-        """SHA-256 over classes, targets, images and labels, in order."""
+        """SHA-256 over classes, targets, images and labels, in order, and class vectors."""
         total = hashlib.sha256()
         total.update(repr((dict(self.classes.names), sorted(self.targets.items()))).encode())
         for example in self.examples:
@@ -122,6 +133,8 @@ class Support:
             arrays += [labels.dense[name] for name in sorted(labels.dense)]
             for array in arrays:
                 total.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        for number in sorted(self.class_vectors):
+            total.update(repr(("vector", number)).encode() + self.class_vectors[number].tobytes())
         return total.hexdigest()
 
     def __len__(self) -> int:
@@ -129,13 +142,6 @@ class Support:
 
     def __repr__(self) -> str:
         return f"Support({len(self)} examples, classes={dict(self.classes.names)}, targets={list(self.targets)})"
-
-
-def _table(examples: list[Example], table: ClassTable, *, declared: bool) -> ClassTable:
-    """The declared table, or one made of what the examples name: numbers keep theirs, names get the free ones."""
-    if declared:
-        return table
-    return ClassTable.named_by(key for example in examples for key in example.class_keys())
 
 
 def _keypoint_names(examples: Iterable[LabelledImage]) -> tuple[str, ...]:

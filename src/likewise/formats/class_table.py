@@ -102,16 +102,7 @@ def _line(cells: Sequence[str]) -> bytes:
 
 def _rows(file: Path) -> list[tuple[int, str, str]]:
     """(line, image, class) of every row with anything in it. InputError for a head without the two columns, and for rows that are too short."""
-    try:
-        text = read_bytes(file).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("it is not a text file in UTF-8", where=str(file), remedy="Save it as CSV in UTF-8") from error
-    head = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=head.count)
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise InputError(f"it is no CSV file ({error})", where=str(file), remedy="Save it as CSV, names with separators in double quotes") from error
+    rows = cells_of(file)
     columns = [cell.strip().casefold() for cell in rows[0]] if rows else []
     missing = [name for name in COLUMNS[:2] if columns.count(name) != 1]
     if missing:
@@ -131,6 +122,20 @@ def _rows(file: Path) -> list[tuple[int, str, str]]:
     if problems:
         raise problems_error(file, problems, "Correct these lines")
     return found
+
+
+def cells_of(file: Path) -> list[list[str]]:
+    """The cells of a CSV file by rows, its head first; the separator is that of the head. InputError for what is none."""
+    try:
+        text = read_bytes(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("it is not a text file in UTF-8", where=str(file), remedy="Save it as CSV in UTF-8") from error
+    head = text.partition("\n")[0]
+    separator = max(_SEPARATORS, key=head.count)
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise InputError(f"it is no CSV file ({error})", where=str(file), remedy="Save it as CSV, names with separators in double quotes") from error
 
 
 def _named(rows: Iterable[tuple[int, str, str]], there: Mapping[str, str], root: Path, file: Path) -> tuple[dict[str, str], dict[str, str]]:

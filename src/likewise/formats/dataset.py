@@ -9,6 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from likewise.data import ClassTable, Example, Target
 from likewise.data.example import Unlabelled
 from likewise.errors import InputError, close_match
@@ -23,7 +26,7 @@ class Dataset:
     format: its name; folder: where it was found; root: what names in outputs are relative to; images: name -> path
     relative to `root` in posix form ("" where the file is not there); labelled: names that have labels;
     example: reads one of them; classes: None where the labels themselves name them; layout: in words;
-    embedded: names whose label file holds the image too; keypoints: the names of points that some label has.
+    embedded: names whose label file holds the image too; keypoints: the names of points that some label has; vectors: of classes, without any image.
     """
 
     format: str
@@ -39,6 +42,7 @@ class Dataset:
     unlabelled: Unlabelled | None = None
     embedded: Collection[str] = ()
     keypoints: Collection[str] = ()
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def check_images(self, names: Iterable[str]) -> None:
         """InputError if the image of one of these is not there."""

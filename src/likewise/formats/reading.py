@@ -131,12 +131,13 @@ def read_support(
     place = Path(path)
     dataset = open_dataset(place, format)
     names, chosen = dataset.support_names(split)
-    if not names:
+    if not names and not dataset.vectors:
         raise InputError(f"there are no labelled images ({dataset.layout})", where=str(place), remedy="Label at least one image")
     dataset.check_images(names)
     examples, classes, about = choose(dataset, names, targets, most)
-    support = Support(examples, classes, about, unlabelled or dataset.unlabelled)
-    sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {_count(len(support), 'labelled image')}{_content(support)}"
+    support = Support(examples, classes, about, unlabelled or dataset.unlabelled, dataset.vectors)
+    held = _count(len(dataset.vectors), "class vector") if dataset.vectors else _count(len(support), "labelled image")
+    sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {held}{_content(support)}"
     return ReadSupport(support, dataset.format, sentence, dataset.folder, chosen)
 
 

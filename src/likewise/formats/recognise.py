@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likewise.errors import InputError, UsageError, close_match
-from likewise.formats import class_table, coco, examples_json, folders, index_png, labelme
+from likewise.formats import class_table, class_vectors, coco, examples_json, folders, index_png, labelme
 from likewise.formats.dataset import Dataset
 
 
@@ -46,6 +46,15 @@ FORMATS: tuple[Format, ...] = (
         coco.opened,
     ),
     Format("labelme", True, True, "labelme: a JSON file a picture", "JSON files with shapes", labelme.found, labelme.opened),
+    Format(
+        "vectors",
+        True,
+        False,
+        "numbers for each class, no image: a table whose first column is class, or an .npz with classes and vectors",
+        "a CSV file that begins with the column class, or a .npz file",
+        class_vectors.found,
+        class_vectors.opened,
+    ),
     Format("csv", True, True, "a table with a class an image: columns image, class", "labels.csv", class_table.found, class_table.opened),
     Format("folders", True, True, "a folder a class", "two or more folders of images, one a class", folders.found, folders.opened),
 )

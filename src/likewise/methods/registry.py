@@ -135,6 +135,30 @@ TABLE = (
         "a class for the whole drawing: a trained network compares it with each example; needs a checkpoint",
         "Koch et al. 2015 (Siamese Networks)",
     ),
+    Listed(
+        "maml",
+        "likewise.methods.classifiers.maml:Maml",
+        "a class for the whole picture: a trained network takes a few gradient steps on the examples; needs a checkpoint",
+        "Finn et al. 2017 (MAML)",
+    ),
+    Listed(
+        "hallucinator",
+        "likewise.methods.classifiers.hallucinating:Hallucinating",
+        "a class for the whole picture: further examples of each class are made up by a trained network; needs a checkpoint",
+        "Wang et al. 2018",
+    ),
+    Listed(
+        "zero-shot-prototypical",
+        "likewise.methods.classifiers.zero_shot:ZeroShotPrototypical",
+        "a class for the whole picture, of classes with a vector and no image: the nearest in a trained space; needs a checkpoint",
+        "Snell et al. 2017",
+    ),
+    Listed(
+        "zero-shot-relation",
+        "likewise.methods.classifiers.zero_shot:ZeroShotRelation",
+        "a class for the whole picture, of classes with a vector and no image: a trained network compares both; needs a checkpoint",
+        "Sung et al. 2018",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

@@ -4,6 +4,7 @@
     features/EXAMPLE/SPEC/tokens ...  features of the examples in half precision, and the pixels of methods that learn
                                       from them (not in compact files)
     labels/EXAMPLE/NAME               labels of the examples, compressed (not in compact files)
+    class_vectors                     of the classes that the manifest lists, where any have some
     thumbnail/EXAMPLE/image, labels   small pictures for reports (unless switched off)
 
 The header's `likewise` entry is the manifest, `sha256` a hash over the manifest and all tensors, checked when opened.

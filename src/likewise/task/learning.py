@@ -24,6 +24,7 @@ from likewise.task.thumbnails import Thumbnail, thumbnail
 
 PRESETS = ("default", "fast", "best")
 Kept = list[dict[FeatureSpec, ImageFeatures]]
+_BETTER = {LabelKind.CLASS: ", `prototypical` for classes of whole images", LabelKind.VECTOR: ", `zero-shot-prototypical` for vectors of classes"}
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ def check_fit(method: Method, support: Support) -> None:
         raise InputError(
             f"the method {method.name!r} does not learn from labels of the kind {listed}",
             where="support",
-            remedy=f"Choose another method (`likewise methods`){', `prototypical` for classes of whole images' if LabelKind.CLASS in foreign else ''}",
+            remedy=f"Choose another method (`likewise methods`){next((said for kind, said in _BETTER.items() if kind in foreign), '')}",
         )
     if support.targets and OutputKind.DENSE not in method.gives:
         raise InputError(f"the method {method.name!r} gives no dense values", where="support", remedy="Choose another method (`likewise methods`)")
     if not support.classes.names and not support.targets and not support.keypoints:
         raise InputError("there is neither a class nor a target to learn", where="support", remedy="Name at least one class, or give dense maps")
-    empty = [support.classes[number] for number in support.classes if not support.showing(number)]
+    empty = [support.classes[number] for number in support.classes if not support.showing(number) and number not in support.class_vectors]
     if empty and len(empty) == len(support.classes) and not support.targets and not support.keypoints:
         raise InputError("no example shows any class", where="support", remedy="Label at least one image in which a class is present")
     if empty:
@@ -94,14 +95,19 @@ def check_fit(method: Method, support: Support) -> None:
 
 
 def usual_method(support: Support) -> str:
-    """The method that is taken where none is named: `prototypical` where classes of whole images are all that is given, else `analogy`."""
+    """The method that is taken where none is named: `prototypical` where classes of whole images are all that is given, else `analogy`.
+
+    Of classes that have a vector and no image it is `zero-shot-prototypical`.
+    """
     kinds = support.kinds()
+    if kinds == {LabelKind.VECTOR}:
+        return "zero-shot-prototypical"
     return "prototypical" if LabelKind.CLASS in kinds and kinds <= {LabelKind.CLASS, LabelKind.TAG} else "analogy"
 
 
 def _check_pictures(support: Support) -> None:
     """Raise InputError where one picture is given as two classes of whole images, or a class has the name of none of them."""
-    if NONE_WORD in support.classes.names.values() and LabelKind.CLASS in support.kinds():
+    if NONE_WORD in support.classes.names.values() and support.kinds() & {LabelKind.CLASS, LabelKind.VECTOR}:
         raise InputError(
             f"a class is called {NONE_WORD!r}, which stands for none of the classes", where="classes", remedy="Call it otherwise, or tag the classes as absent"
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 import likewise
 from likewise.backbones import FeatureSpec, ImageFeatures
 from likewise.data import ClassTable, LabelKind, LabelledImage, Labels, Support, Target
+from likewise.data.class_vectors import joined_vectors
 from likewise.data.classes import MAX_CLASSES
 from likewise.errors import InputError, LikewiseError, OutputError, TaskFileError
 from likewise.methods.base import Memory, Method
@@ -54,6 +55,7 @@ def manifest_of(task: Task) -> dict[str, Any]:
         **({"keypoints": list(task.keypoints)} if task.keypoints else {}),
         "weights": task.weights,
         "examples": [_example_facts(example) for example in task.support.examples],
+        **({"class_vectors": list(task.support.class_vectors)} if task.support.class_vectors else {}),
         "left_out": task.left_out,
         "facts": dict(task.memory.facts),
         "digest": task.digest,
@@ -80,6 +82,8 @@ def write(task: Task, path: Path, *, compact: bool, thumbnails: bool, overwrite:
                 tensors |= {f"features/{index}/{place}/{name}": tensor for name, tensor in _feature_tensors(item).items()}
         manifest["specs"] = [asdict(spec) for spec in task.kept[0]] if task.kept else []
         manifest["grids"] = [[list(item.grid) for item in features.values()] for features in task.kept]
+    if task.support.class_vectors:
+        tensors["class_vectors"] = torch.from_numpy(np.stack(list(task.support.class_vectors.values())))
     pictures = task.thumbnails if thumbnails else []
     manifest["thumbnails"] = [picture.name for picture in pictures]
     for index, picture in enumerate(pictures):
@@ -115,7 +119,9 @@ def joined(old: Support, new: Support) -> Support:
     for example in new.examples:
         if example.name in known:
             raise InputError(f"the task already has an example {example.name!r}", where=example.name, remedy="Forget it first, or rename the new one")
-    return Support.of((*old.examples, *new.examples), ClassTable(table), {**new.targets, **old.targets})
+    classes = ClassTable(table)
+    vectors = joined_vectors(old.class_vectors, new.class_vectors, classes)
+    return Support.of((*old.examples, *new.examples), classes, {**new.targets, **old.targets}, class_vectors=vectors)
 
 
 def by_name(support: Support, classes: ClassTable) -> Support:
@@ -123,7 +129,7 @@ def by_name(support: Support, classes: ClassTable) -> Support:
 
     A folder a class numbers its classes itself, so numbers say nothing there; a support with other labels is left as it is.
     """
-    if not support.kinds() <= {LabelKind.CLASS, LabelKind.TAG}:
+    if not support.kinds() <= {LabelKind.CLASS, LabelKind.TAG, LabelKind.VECTOR}:
         return support
     own = {name: number for number, name in classes.names.items()}
     added = [name for name in support.classes.names.values() if name not in own]
@@ -131,7 +137,8 @@ def by_name(support: Support, classes: ClassTable) -> Support:
     own |= dict(zip(added, free, strict=False))
     numbers = {number: own[name] for number, name in support.classes.names.items()}
     examples = [dataclasses.replace(example, labels=_renumbered(example.labels, numbers)) for example in support.examples]
-    return Support.of(examples, ClassTable({own[name]: name for name in support.classes.names.values()}), support.targets)
+    vectors = {numbers[number]: vector for number, vector in support.class_vectors.items()}
+    return Support.of(examples, ClassTable({own[name]: name for name in support.classes.names.values()}), support.targets, class_vectors=vectors)
 
 
 def _renumbered(labels: Labels, numbers: Mapping[int, int]) -> Labels:
@@ -156,7 +163,8 @@ def _stored(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Store
         Thumbnail(name, tensors[f"thumbnail/{index}/image"].numpy(), tensors[f"thumbnail/{index}/labels"].numpy())
         for index, name in enumerate(manifest["thumbnails"])
     ]
-    support = Support.of(examples, classes, targets, manifest.get("keypoints", ()))
+    vectors = dict(zip(manifest.get("class_vectors", ()), tensors.get("class_vectors", torch.zeros(0)).numpy(), strict=True))
+    support = Support.of(examples, classes, targets, manifest.get("keypoints", ()), vectors)
     return Stored(kind(settings), manifest["preset"], memory, support, kept, pictures, manifest["weights"])
 
 

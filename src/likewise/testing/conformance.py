@@ -60,8 +60,10 @@ def picture(seed: int, height: int, width: int) -> tuple[NDArray[np.uint8], NDAr
 
 
 def support_of(method: str, *, order: tuple[int, ...] = (0, 1, 2), classes: Mapping[int, str] | None = None, swap: bool = False) -> Support:
-    """Three examples of two classes, and a dense target if the method gives dense values."""
+    """Three examples of two classes, and a dense target if the method gives dense values; a vector a class for one that learns from these."""
     kind, examples = method_class(method), []
+    if LabelKind.VECTOR in kind.takes:
+        return _vectors_of(order, classes or {1: "red", 2: "green"}, swap=swap)
     sizes = ((90, 120), (120, 90), (75, 133))
     for index in order:
         pixels, labels = picture(index, *sizes[index])
@@ -75,6 +77,13 @@ def support_of(method: str, *, order: tuple[int, ...] = (0, 1, 2), classes: Mapp
             examples.append(Example(pixels, f"example-{index}", label=3 - label if swap else label))
     targets = {"brightness": Target(unit="grey")} if OutputKind.DENSE in kind.gives else {}
     return Support(examples, classes=classes or {1: "red", 2: "green"}, targets=targets)
+
+
+def _vectors_of(order: tuple[int, ...], classes: Mapping[int, str], *, swap: bool) -> Support:
+    """The vectors of the classes that examples in this order would show."""
+    known = {1: np.array([0.0, 1.0, 0.5], np.float32), 2: np.array([1.0, 0.0, 0.5], np.float32)}
+    shown = dict.fromkeys(1 + index % 2 for index in order)
+    return Support([], classes=classes, class_vectors={3 - number if swap else number: known[number] for number in shown})
 
 
 def _learn(method: str, settings: Mapping[str, Any], support: Support | None = None) -> Task:

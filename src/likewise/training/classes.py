@@ -15,7 +15,7 @@ from likewise import weights
 from likewise.data.geometry import squash_image
 from likewise.episodes.classification.augment import altered_picture
 from likewise.episodes.classification.benchmark import Asked, ClassBenchmark, ClassItems, Item, Picture
-from likewise.episodes.classification.sampling import episode_at
+from likewise.episodes.classification.sampling import Draw, episode_at
 from likewise.episodes.kept import Kept
 from likewise.formats.files import read_json, validate
 from likewise.methods.classifiers.episode_training import ClassTrainable, Drawn, EmbeddingTraining, ImageBatch, ImageEpisode, ImagePairs
@@ -37,16 +37,17 @@ class ClassDraws:
         self.source = recipe.source[0]
         self.items = benchmark.part(self.source.part)
         if drawn == "episodes":
-            self._draw.check()
+            self.episode_draw.check()
         self._flat = [(item, place) for place, items in enumerate(self.items.items) for item in items]
 
     @property
-    def _draw(self) -> Any:
+    def episode_draw(self) -> Draw:
+        """What episodes are drawn from."""
         return self.items.draw(self.section.way, self.section.shot, self.section.query)
 
     def episode(self, index: int) -> Asked:
         """An episode."""
-        return self.items.asked(episode_at(self._draw, index, self.seed))
+        return self.items.asked(episode_at(self.episode_draw, index, self.seed))
 
     def batch(self, index: int) -> list[tuple[Item, int]]:
         """Items with the place of their class: all of them in a new order, cut into batches, then in the next order; what is left over is left out."""

@@ -224,6 +224,8 @@ def _told(recipe: Recipe) -> dict[str, Any]:
     for section in (*content["source"], content["validation"] or {}):
         if section.get("empty"):
             del section["empty"]
+    if content.get("classes", {}).get("vectors", "") is None:
+        del content["classes"]["vectors"]
     return content
 
 

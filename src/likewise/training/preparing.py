@@ -23,6 +23,7 @@ from likewise.episodes.opening import open_benchmark
 from likewise.errors import UsageError, WeightsError
 from likewise.methods.classifiers.episode_training import ClassTrainable
 from likewise.methods.classifiers.training_table import class_trainable
+from likewise.methods.classifiers.zero_shot_training import TABLE
 from likewise.methods.registry import method_class
 from likewise.methods.trainable import DenseTrainable, PromptTrainable, Trainable
 from likewise.training.classes import ClassDraws, ClassValidation, opened_classes
@@ -32,6 +33,7 @@ from likewise.training.recipe import BackboneSection, Recipe
 from likewise.training.sources import Draws, EpisodeFeatures, names_of
 from likewise.training.validation import Validation, validation_episodes
 from likewise.training.watching import Watcher
+from likewise.training.zero_shot import VectorValidation, opened_vectors
 
 AnyDraws = Draws | DenseDraws | PromptedDraws
 
@@ -47,7 +49,7 @@ class Prepared:
     provider: FeatureProvider | None
     draws: AnyDraws | ClassDraws
     episode: Callable[[int, torch.device], Any]
-    validation: Validation | DenseValidation | ClassValidation | None
+    validation: Validation | DenseValidation | ClassValidation | VectorValidation | None
     every: int
     metric: str
 
@@ -60,7 +62,7 @@ class Prepared:
 def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
     """All that a recipe names; the backbone runs on `device`. Raises UsageError, InputError or WeightsError for what is not there or does not fit."""
     if recipe.classes is not None:
-        return _of_pictures(recipe)
+        return _of_pictures(recipe) if recipe.classes.vectors is None else _of_vectors(recipe, device)
     provider = _provider(recipe.backbone, device)
     start = None if recipe.method.start is None else _start(Path(recipe.method.start), recipe.method.name, provider)
     trainable = method_class(recipe.method.name).trainable(provider.backbone.config, recipe.method.settings, seed=recipe.seed, start=start)
@@ -78,6 +80,8 @@ def prepare(recipe: Recipe, device: torch.device, watcher: Watcher) -> Prepared:
 
 def _of_pictures(recipe: Recipe) -> Prepared:
     """What trains a learner of classes of whole pictures, whose encoder is its own."""
+    if recipe.method.name in TABLE:
+        raise UsageError(f"{recipe.method.name} learns from class vectors", where="classes.vectors", remedy="Name a file of them, see docs/formats/vectors.md")
     benchmarks = {name: open_classes(text) for name, text in recipe.data.items()}
     n_classes = len(benchmarks[recipe.source[0].data].part(recipe.source[0].part).names)
     start = None if recipe.method.start is None else weights.read_checkpoint(Path(recipe.method.start))[0]
@@ -85,6 +89,14 @@ def _of_pictures(recipe: Recipe) -> Prepared:
     _check_way(recipe, trainable)
     opened = opened_classes(recipe, benchmarks, trainable)
     return Prepared(trainable, None, opened.draws, opened.feed, opened.validation, *_asked(recipe))
+
+
+def _of_vectors(recipe: Recipe, device: torch.device) -> Prepared:
+    """What trains a network of class vectors, on features of a frozen backbone."""
+    benchmarks = {name: open_classes(text) for name, text in recipe.data.items()}
+    provider = _provider(recipe.backbone, device)
+    opened = opened_vectors(recipe, benchmarks, provider)
+    return Prepared(opened.trainable, provider, opened.draws, opened.feed, opened.validation, *_asked(recipe))
 
 
 def _check_way(recipe: Recipe, trainable: ClassTrainable[Any]) -> None:

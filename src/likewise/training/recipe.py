@@ -115,7 +115,8 @@ class ClassesSection(_Section):
     """Makes the episodes those of whole pictures with a class each, for the learners in `methods.classifiers`; `data` are then benchmarks of these.
 
     way, shot, query: of an episode; batch: pictures of a batch, or pairs, for learners that are trained on these; altered: pictures are altered as
-    published (parts of them, light, colour, mirrored); validation_query: queries a class in validation.
+    published (parts of them, light, colour, mirrored); validation_query: queries a class in validation. vectors: a file of class vectors
+    (format "vectors"), for learners of these: they see features of the backbone, of an episode its queries alone.
     """
 
     way: Annotated[int, Field(gt=1)] = 5
@@ -124,6 +125,7 @@ class ClassesSection(_Section):
     batch: Annotated[int, Field(gt=1)] = 16
     altered: bool = False
     validation_query: Annotated[int, Field(gt=0)] = 15
+    vectors: str | None = None
 
 
 class OptimiserSection(_Section):
@@ -151,7 +153,8 @@ class ValidationSection(_Section):
     """Scores of unseen classes while training runs; the checkpoint that is best by `metric` is kept.
 
     every, episodes: validate `episodes` episodes after `every` episodes of training; support: what the support shows; empty: as in `SourceSection`.
-    targets: of dense episodes, families that are not trained, and way and support mean nothing there.
+    targets: of dense episodes, families that are not trained, and way and support mean nothing there. With class vectors every picture of
+    the part is asked among all its classes, and episodes, way and shot mean nothing.
     """
 
     data: str

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
-from likewise.methods.classifiers.analogies import RegressorTraining, clusters_of_classes, cycled_batches, regressor_steps
+from likewise.methods.classifiers.analogies import RegressorTraining, base_classifier, clusters_of_classes, cycled_batches, learned_analogies, regressor_steps
 from likewise.methods.classifiers.analogies_model import AnalogyRegressor, analogy_loss, mined_analogies
 
 CLUSTERS = 4
@@ -89,3 +90,37 @@ def test_there_is_nothing_to_train_on_without_analogies(base):
     rows = torch.zeros(0, 4, dtype=torch.int64)
     with pytest.raises(ValueError, match="no analogies"):
         next(regressor_steps(AnalogyRegressor(64, 8), classifier, centres, rows, RegressorTraining(), np.random.RandomState(1)))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    features, labels = load_digits(return_X_y=True)
+    return [torch.from_numpy(features[labels == digit]).float() / 16 for digit in range(10)]
+
+
+def test_the_classifier_of_the_base_classes_is_that_of_another_library(digits):
+    classes, decay = digits[:3], 0.01
+    count = sum(len(own) for own in classes)
+    outside = LogisticRegression(C=1 / (decay * count), fit_intercept=False, tol=1e-9, max_iter=2000)
+    outside.fit(torch.cat(classes).numpy(), np.repeat(np.arange(3), [len(own) for own in classes]))
+    np.testing.assert_allclose(base_classifier(classes, decay=decay).numpy(), outside.coef_, atol=2e-3)
+
+
+def test_analogies_of_some_digits_fill_up_classes_of_others(digits):
+    training = RegressorTraining(steps=300, batch=32)
+    state = torch.get_rng_state()
+    analogies = learned_analogies(digits[:6], clusters=CLUSTERS, inner=64, training=training)
+    assert torch.equal(torch.get_rng_state(), state)
+    given, labels = torch.cat([digits[8][:1], digits[9][:6]]), torch.tensor([8] + [9] * 6)
+    features, filled = analogies.enlarged(given, labels, per_class=5)
+    assert torch.equal(features[:7], given)
+    assert filled.tolist() == [8] + [9] * 6 + [8] * 4
+    own, other = (torch.cdist(features[7:], digits[place].mean(dim=0)[None]).mean() for place in (8, 0))
+    assert float(own) < float(other)
+    again = learned_analogies(digits[:6], clusters=CLUSTERS, inner=64, training=training).enlarged(given, labels, per_class=5)[0]
+    assert torch.equal(again, features)
+
+
+def test_classes_smaller_than_their_clusters_are_refused(digits):
+    with pytest.raises(ValueError, match="4 clusters of a class with 3 features"):
+        learned_analogies([digits[0], digits[1][:3]], clusters=CLUSTERS)

@@ -8,6 +8,7 @@ from torch import nn
 from likewise.methods.classifiers.hallucinator import (
     LEARNERS,
     HallucinatorTraining,
+    asked,
     drawn_episode,
     episode_loss,
     episode_steps,
@@ -35,7 +36,7 @@ def digits():
 
 def test_a_support_of_one_example_each_is_matched_as_its_prototypes(support):
     queries = torch.rand(5, WIDTH)
-    torch.testing.assert_close(matching(support[:, :1], queries), prototype_matching(support[:, :1], queries))
+    torch.testing.assert_close(asked(matching, support[:, :1], queries), asked(prototype_matching, support[:, :1], queries))
 
 
 def test_matching_sums_the_attention_of_a_class(support):
@@ -43,12 +44,21 @@ def test_matching_sums_the_attention_of_a_class(support):
     flat = support.flatten(0, 1)
     weights = torch.softmax(queries @ (flat / (flat.norm(dim=1, keepdim=True) + 1e-5)).T, dim=1)
     expected = torch.stack([weights[:, 2 * n] + weights[:, 2 * n + 1] for n in range(WAY)], dim=1)
-    torch.testing.assert_close(matching(support, queries).exp(), expected, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(asked(matching, support, queries).exp(), expected, atol=2e-6, rtol=1e-5)
 
 
 def test_prototypes_are_means_over_real_and_hallucinated_examples_alike(support):
-    found = prototypical(torch.cat([support, torch.zeros(WAY, 2, WIDTH)], dim=1), torch.zeros(1, WIDTH))
+    found = asked(prototypical, torch.cat([support, torch.zeros(WAY, 2, WIDTH)], dim=1), torch.zeros(1, WIDTH))
     torch.testing.assert_close(found[0], -(support.sum(dim=1) / 4).square().sum(dim=1))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_class_with_the_same_example_twice_is_as_likely_as_one_with_it_once(name):
+    first, second = torch.eye(WIDTH)[:2]
+    queries = torch.stack([first + second, first])
+    once, twice = (LEARNERS[name](torch.stack([first, *[second] * count]), torch.tensor([0] + [1] * count), queries) for count in (1, 2))
+    torch.testing.assert_close(twice.softmax(dim=1), once.softmax(dim=1), atol=1e-5, rtol=0)
+    assert float(once[0].softmax(dim=0)[0]) == pytest.approx(0.5, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -62,7 +72,7 @@ def test_every_learner_passes_its_loss_on_to_the_hallucinator(support, name):
 def test_without_hallucinated_examples_the_loss_is_that_of_the_learner_alone(support):
     episode = torch.cat([support, support + 0.1], dim=1)
     found = episode_loss(Hallucinator(WIDTH, 8), episode, SHOT, 0, prototypical, torch.Generator())
-    scores = prototypical(support, (support + 0.1).flatten(0, 1))
+    scores = asked(prototypical, support, (support + 0.1).flatten(0, 1))
     torch.testing.assert_close(found, -scores.log_softmax(dim=1)[torch.arange(6), torch.tensor([0, 0, 1, 1, 2, 2])].mean())
 
 

@@ -39,6 +39,12 @@ def test_seeds_are_drawn_from_the_class_they_stand_for(support):
     assert torch.equal(again, seeds)
 
 
+def test_classes_of_different_size_are_drawn_from_alike(support):
+    seeds, noise = drawn_seeds([support[0], support[1, :1]], COUNT, torch.Generator().manual_seed(2))
+    assert seeds.shape == noise.shape == (2, COUNT, WIDTH)
+    assert torch.equal(seeds[1], support[1, :1].expand(COUNT, -1))
+
+
 def test_a_class_without_examples_has_nothing_to_start_from(support):
     with pytest.raises(UsageError, match="no example"):
         drawn_seeds(support[:, :0], COUNT, torch.Generator())

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures
-from likewise.data import ClassTable, OutputKind, Support
+from likewise.data import ClassTable, LabelKind, OutputKind, Support
 from likewise.data.resolve import Labels
 from likewise.data.support import LabelledImage
 from likewise.episodes.classification.benchmark import Asked, ClassBenchmark, Item
@@ -19,6 +19,7 @@ from likewise.episodes.kept import Kept
 from likewise.errors import UsageError
 from likewise.functional.hausdorff import ink_points, modified_hausdorff
 from likewise.methods.base import Method, Query
+from likewise.methods.registry import available, method_class
 from likewise.task.learning import learn_memory
 
 KEPT_BYTES = 2_000_000_000  # of features in memory
@@ -45,9 +46,8 @@ class MethodAnswers:
     """A method's answers: it learns from the support of each episode alone; features of a picture are made once."""
 
     def __init__(self, method: Method, provider: FeatureProvider, benchmark: ClassBenchmark) -> None:
-        """UsageError for a method that gives no classes of whole pictures."""
-        if OutputKind.CLASS not in method.gives:
-            raise UsageError(f"the method {method.name!r} gives no class for a whole picture", where="method", remedy="Name prototypical, for example")
+        """UsageError as `check_classes`."""
+        check_classes(method)
         self.method, self.provider, self.benchmark = method, provider, benchmark
         self._kept = Kept[_Seen](KEPT_BYTES, lambda seen: sum(each.tokens.nbytes + each.prefix.nbytes for each in seen.features.values()))
 
@@ -71,6 +71,21 @@ class MethodAnswers:
         wishes = self.method.wants()
         prepared = self.provider.prepare(self.benchmark.picture(item), wishes)
         return _Seen(prepared.digest, prepared.size, {spec: self.provider.extract([prepared], spec)[0] for spec in wishes})
+
+
+def check_classes(method: Method) -> None:
+    """UsageError for a method that gives no classes of whole pictures, or learns them from something else than pictures."""
+    if OutputKind.CLASS not in method.gives:
+        raise UsageError(f"the method {method.name!r} gives no class for a whole picture", where="method", remedy=f"Use one of {', '.join(class_methods())}")
+    if LabelKind.CLASS not in method.takes:
+        raise UsageError(
+            f"the method {method.name!r} learns from no pictures, which episodes are of", where="method", remedy="Measure it by `likewise label --truth`"
+        )
+
+
+def class_methods() -> list[str]:
+    """The methods that give a class for a whole picture and need no checkpoint."""
+    return [name for name in available() if OutputKind.CLASS in (found := method_class(name)).gives and not found.trained]
 
 
 class PixelAnswers:

@@ -19,17 +19,14 @@ import numpy as np
 import torch
 
 import likewise
-from likewise.data import OutputKind
-from likewise.episodes.classification.answering import MethodAnswers
+from likewise.episodes.classification.answering import MethodAnswers, check_classes
 from likewise.episodes.classification.benchmark import ClassBenchmark
 from likewise.episodes.classification.evaluation import ClassSetting, asked_episodes, evaluate_classes
 from likewise.episodes.classification.outcome import ClassOutcome, accuracy_by_class, accuracy_of
 from likewise.episodes.classification.published import PublishedAccuracy, accuracies_beside, sources_of
 from likewise.episodes.evaluation import Contender
 from likewise.episodes.record import PROTOCOLS, TrainedOn, commit
-from likewise.errors import UsageError
 from likewise.formats.files import json_bytes, write_atomic
-from likewise.methods.registry import available, method_class
 from likewise.task.equipping import Equipped, equip
 from likewise.task.learning import open_provider
 
@@ -47,19 +44,12 @@ class ClassJob:
     told: Told | None = None
 
 
-def class_methods() -> list[str]:
-    """The methods that give a class for a whole picture and need no checkpoint."""
-    return [name for name in available() if OutputKind.CLASS in (found := method_class(name)).gives and not found.trained]
-
-
 def run_classes(job: ClassJob, contenders: Sequence[Contender]) -> list[dict[str, Any]]:
     """A record for each contender; episodes and methods are checked before the first begins."""
     asked_episodes(job.benchmark, job.setting)
     ready = [equip(one.method, one.preset, one.settings, one.checkpoint, one.backbone) for one in contenders]
     for each in ready:
-        if OutputKind.CLASS not in each.method.gives:
-            known = ", ".join(class_methods())
-            raise UsageError(f"the method {each.method.name!r} gives no class for a whole picture", where="method", remedy=f"Use one of {known}")
+        check_classes(each.method)
     return [_run(job, contender, each) for contender, each in zip(contenders, ready, strict=True)]
 
 

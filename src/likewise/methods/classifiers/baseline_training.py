@@ -31,11 +31,11 @@ from likewise.methods.classifiers.episode_training import (
     EncoderTrainingSettings,
     ImageBatch,
     encoder_for,
-    feature_shape,
     prefixed,
     seeded,
     support_labels,
 )
+from likewise.methods.classifiers.reading import feature_shape
 
 LINEAR, COSINE = "classifier.", "classifier.L."
 

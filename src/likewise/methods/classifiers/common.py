@@ -1,6 +1,8 @@
-"""What the learners share: the parts of an episode. Letters: N classes, K shots, Q queries a class."""
+"""What the learners share: the parts of an episode, the parts of a checkpoint. Letters: N classes, K shots, Q queries a class."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -16,3 +18,8 @@ def parted(episode: Tensor, n_shot: int) -> tuple[Tensor, Tensor]:
 def class_major(n_way: int, count: int) -> Tensor:
     """The classes (N count,) of items that are listed class by class."""
     return torch.arange(n_way).repeat_interleave(count)
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -20,7 +20,7 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.errors import UsageError, close_match
 from likewise.methods.base import Method, MethodSettings
 from likewise.methods.classifiers.common import class_major
-from likewise.methods.classifiers.reading import PIXELS, Pixels, encoder_wish, pictures
+from likewise.methods.classifiers.reading import PIXELS, Pixels, encoder_wish, feature_shape, pictures
 from likewise.methods.trainable import Kind, Trainable
 
 Drawn = Literal["episodes", "batches", "pairs"]
@@ -246,15 +246,6 @@ def encoder_for(settings: EncoderTrainingSettings, seed: int, tensors: Mapping[s
         wanted = "maps, conv4np or conv4snp for example" if maps else "rows, conv4 or conv4s for example"
         raise UsageError(f"{settings.encoder} does not give what the learner needs", where="method.encoder", remedy=f"Use an encoder of {wanted}")
     return network
-
-
-def feature_shape(encoder: nn.Module, side: int) -> tuple[int, ...]:
-    """What an encoder makes of a picture: (D,) or (C, h, w). Its statistics stay as they are."""
-    training = encoder.training
-    with torch.no_grad():
-        shape = encoder.eval()(torch.zeros(1, 3, side, side)).shape[1:]
-    encoder.train(training)
-    return tuple(shape)
 
 
 def seeded(make: Callable[[], Part], seed: int) -> Part:

@@ -26,8 +26,20 @@ from likewise.data import LabelKind, OutputKind, Support
 from likewise.errors import InputError, UsageError, WeightsError, close_match
 from likewise.functional.class_choice import NoneRule, fit_none, fit_temperature
 from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
+from likewise.methods.classifiers.common import under
 from likewise.methods.classifiers.published import encoder_settings, with_encoder
-from likewise.methods.classifiers.reading import PIXELS, backbone_wish, centred, encoder_wish, opened_encoder, pictures, side_of, whole_vectors, whole_wish
+from likewise.methods.classifiers.reading import (
+    PIXELS,
+    Held,
+    backbone_wish,
+    centred,
+    encoder_wish,
+    opened_encoder,
+    pictures,
+    side_of,
+    whole_vectors,
+    whole_wish,
+)
 
 NONE_SHOWN = -1  # in place of a class: the example shows none of them
 REJECT = 0.05  # the share of pictures of the classes that may be refused, where there are examples of none of them
@@ -88,7 +100,7 @@ class PictureClassifier(Method):
         super().__init__(settings)
         vars(self)["trained"] = type(self).trained or bool(self.settings.encoder)  # with an encoder, which the card of a checkpoint names, it needs one
         self._checkpoint = checkpoint
-        self._held: tuple[tuple[Tensor, ...], nn.Module] | None = None  # the encoder that was built last, and the tensors that it was built of
+        self.held = Held[nn.Module]()
 
     @abstractmethod
     def fit(self, features: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -153,7 +165,7 @@ class PictureClassifier(Method):
 
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The checkpoint's tensors."""
-        return _under(memory.tensors, _CHECKPOINT)
+        return under(memory.tensors, _CHECKPOINT)
 
     def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
         """The last layer, or the square picture for an encoder that was brought along."""
@@ -194,14 +206,10 @@ class PictureClassifier(Method):
         rows = self._features(features[self._spec], network)
         rows = centred(rows, tensors["centre"]) if "centre" in tensors else rows
         logits = self.scores(rows, tensors, network)
-        probabilities = torch.zeros(len(rows), facts["classes"])
-        probabilities[:, tensors["seen"]] = torch.softmax(logits / facts["temperature"], dim=1)
         none = facts["none"]
         away = self.distances(rows, logits, tensors)
         strange = NoneRule(none["threshold"], none["width"]).probability(away) if none else torch.zeros(len(rows))
-        probabilities *= (1 - strange)[:, None]
-        sure = torch.maximum(probabilities.amax(dim=1), strange)
-        return [RawPrediction(None, each, confidence=float(how), probabilities=each) for each, how in zip(probabilities, sure, strict=True)]
+        return answered(logits / facts["temperature"], tensors["seen"], facts["classes"], strange)
 
     @property
     def _spec(self) -> FeatureSpec:
@@ -227,11 +235,7 @@ class PictureClassifier(Method):
 
     def encoded(self, shown: Tensor, network: Mapping[str, Tensor]) -> Tensor:
         """What the checkpoint's encoder makes of normalised pictures (B, 3, side, side)."""
-        tensors = tuple(network.values())
-        held = self._held
-        if held is None or len(held[0]) != len(tensors) or any(one is not other for one, other in zip(held[0], tensors, strict=True)):
-            held = self._held = tensors, opened_encoder(self.settings.encoder, network)  # building a ResNet-18 takes half as long as a batch
-        found: Tensor = held[1](shown)
+        found: Tensor = self.held(network, lambda: opened_encoder(self.settings.encoder, network))(shown)
         return found
 
     def _centred(self, rows: Tensor) -> tuple[Tensor | None, Tensor]:
@@ -302,6 +306,14 @@ class PictureClassifier(Method):
         }
 
 
+def answered(logits: Tensor, seen: Tensor, n_classes: int, strange: Tensor) -> list[RawPrediction]:
+    """Answers by logits (B, n) of the classes at the places `seen` (n,) of all N; strange: the probability (B,) of none of them."""
+    probabilities = torch.zeros(len(logits), n_classes)
+    probabilities[:, seen] = torch.softmax(logits, dim=1) * (1 - strange)[:, None]
+    sure = torch.maximum(probabilities.amax(dim=1), strange)
+    return [RawPrediction(None, each, confidence=float(how), probabilities=each) for each, how in zip(probabilities, sure, strict=True)]
+
+
 def shown_places(support: Support) -> list[int]:
     """The place of the class that each example shows, -1 for none of them. InputError for an example of two classes, or of which nothing is known."""
     found = []
@@ -317,7 +329,3 @@ def shown_places(support: Support) -> list[int]:
             raise InputError("it says of no class that it is there or not", where=example.name, remedy="Give it a label, or tag the classes as absent")
         found.append(shown[0] if shown else NONE_SHOWN)
     return found
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

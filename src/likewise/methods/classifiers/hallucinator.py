@@ -1,6 +1,6 @@
 """A hallucinator in front of a learner of classes, and the episodes that train both (Wang et al. 2018).
 
-A learner here is a function of a support (N, S, D) and queries (Q, D) that gives scores (Q, N), log-probabilities up to a
+A learner here is a function of supports (S, D), their classes (S,) and queries (Q, D) that gives scores (Q, N), log-probabilities up to a
 constant a query: `prototypical`, `matching`, `prototype_matching`, or any other that can be differentiated.
 """
 
@@ -14,12 +14,12 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from likewise.functional.prototypes import distance_scores
+from likewise.functional.prototypes import class_sums, distance_scores
 from likewise.functional.support_attention import attention, class_probabilities, log_probabilities
 from likewise.methods.classifiers.common import class_major, parted
 from likewise.methods.classifiers.hallucinator_model import Hallucinator, drawn_seeds, enlarged_support
 
-Learner = Callable[[Tensor, Tensor], Tensor]
+Learner = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +34,36 @@ class HallucinatorTraining:
     n_episodes: int = 2000
 
 
-def prototypical(support: Tensor, queries: Tensor) -> Tensor:
+def prototypical(supports: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
     """Negative squared distances (Q, N) from the mean of each class, real and hallucinated examples alike."""
-    return distance_scores(queries, support.mean(dim=1))
+    return distance_scores(queries, _means(supports, labels))
 
 
-def matching(support: Tensor, queries: Tensor) -> Tensor:
-    """Log-probabilities (Q, N): attention over all examples, queries of their own length, summed by class."""
-    weights = attention(queries, support.flatten(0, 1), "support")
-    return log_probabilities(class_probabilities(weights, class_major(*support.shape[:2]).to(support.device), len(support)))
+def matching(supports: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
+    """Log-probabilities (Q, N): attention over all examples, queries of their own length, by class; one with more of them is not favoured."""
+    weights = attention(queries, supports, "support")
+    return log_probabilities(class_probabilities(weights, labels, _ways(labels), by_shot=True))
 
 
-def prototype_matching(support: Tensor, queries: Tensor) -> Tensor:
+def prototype_matching(supports: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
     """Log-probabilities (Q, N): the attention of matching networks over the mean of each class."""
-    return log_probabilities(attention(queries, support.mean(dim=1), "support"))
+    return log_probabilities(attention(queries, _means(supports, labels), "support"))
+
+
+def _ways(labels: Tensor) -> int:
+    return int(labels.max()) + 1
+
+
+def _means(supports: Tensor, labels: Tensor) -> Tensor:
+    return class_sums(supports, labels, _ways(labels)).means()
 
 
 LEARNERS: dict[str, Learner] = {"prototypical": prototypical, "matching": matching, "prototype_matching": prototype_matching}
+
+
+def asked(learner: Learner, support: Tensor, queries: Tensor) -> Tensor:
+    """What a learner says (Q, N) of queries (Q, D), where all classes of the support (N, S, D) have as many examples."""
+    return learner(support.flatten(0, 1), class_major(*support.shape[:2]).to(support.device), queries)
 
 
 def episode_loss(hallucinator: Hallucinator, episode: Tensor, n_shot: int, count: int, learner: Learner, generator: Generator) -> Tensor:
@@ -60,7 +73,7 @@ def episode_loss(hallucinator: Hallucinator, episode: Tensor, n_shot: int, count
     """
     support, queries = parted(episode, n_shot)
     both = enlarged_support(hallucinator, support, *drawn_seeds(support, count, generator))
-    return cross_entropy(learner(both, queries.flatten(0, 1)), class_major(*queries.shape[:2]).to(episode.device))
+    return cross_entropy(asked(learner, both, queries.flatten(0, 1)), class_major(*queries.shape[:2]).to(episode.device))
 
 
 def drawn_episode(classes: Sequence[Tensor], training: HallucinatorTraining, generator: Generator) -> tuple[Tensor, int]:
@@ -91,7 +104,9 @@ def episode_steps(
     optimiser = Adam([*hallucinator.parameters(), *embed.parameters()], training.rate)
     for _ in range(training.n_episodes):
         episode, n_shot = drawn_episode(classes, training, generator)
-        loss = episode_loss(hallucinator, episode, n_shot, training.generated, lambda support, queries: learner(embed(support), embed(queries)), generator)
+        loss = episode_loss(
+            hallucinator, episode, n_shot, training.generated, lambda supports, labels, queries: learner(embed(supports), labels, embed(queries)), generator
+        )
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()

@@ -7,10 +7,16 @@ authors is public, so whether layers have a bias and how exactly they start is o
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Generator, Tensor, nn
 
-from likewise.errors import UsageError
+from likewise.backbones.checkpoint import check_layout
+from likewise.errors import UsageError, WeightsError
+from likewise.methods.classifiers.common import under
+
+HALLUCINATOR = "hallucinator."
 
 
 class Hallucinator(nn.Module):
@@ -35,17 +41,15 @@ class Hallucinator(nn.Module):
         return x
 
 
-def drawn_seeds(support: Tensor, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Seeds (N, M, D) drawn with replacement from each class of a support (N, K, D), and standard normal noise of their shape.
+def drawn_seeds(classes: Tensor | Sequence[Tensor], count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Seeds (N, M, D) drawn with replacement from the features (K, D) of each class, and standard normal noise of their shape.
 
-    Raises UsageError for a support without examples.
+    Classes may have different numbers of them. Raises UsageError for a class without any.
     """
-    n_way, n_shot, width = support.shape
-    if n_shot == 0:
+    if min(len(own) for own in classes) == 0:
         raise UsageError("a class has no example to start from", where="support", remedy="Give each class one example at least")
-    chosen = torch.randint(n_shot, (n_way, count), generator=generator, device=generator.device)
-    noise = torch.randn(n_way, count, width, generator=generator, device=generator.device).to(support)
-    return support.take_along_dim(chosen.to(support.device)[..., None], dim=1), noise
+    seeds = torch.stack([own[torch.randint(len(own), (count,), generator=generator, device=generator.device).to(own.device)] for own in classes])
+    return seeds, torch.randn(seeds.shape, generator=generator, device=generator.device).to(seeds)
 
 
 def seeds_in_turn(support: Tensor, count: int) -> Tensor:
@@ -56,3 +60,15 @@ def seeds_in_turn(support: Tensor, count: int) -> Tensor:
 def enlarged_support(hallucinator: Hallucinator, support: Tensor, seeds: Tensor, noise: Tensor) -> Tensor:
     """The support (N, K + M, D) of any learner: the real examples (N, K, D), behind them the hallucinated ones."""
     return torch.cat([support, hallucinator(seeds, noise)], dim=1)
+
+
+def hallucinator_of(tensors: Mapping[str, Tensor]) -> Hallucinator:
+    """The hallucinator of a checkpoint, with `hallucinator.*` tensors and sizes after them. WeightsError where there is none, or they do not fit."""
+    found = under(tensors, HALLUCINATOR)
+    if any(f"{layer}.weight" not in found or found[f"{layer}.weight"].ndim != 2 for layer in ("fc1", "fc3")):
+        raise WeightsError("there is no hallucinator", where="hallucinator", remedy="Name a checkpoint that was trained as one")
+    with torch.random.fork_rng(devices=()):
+        network = Hallucinator(len(found["fc3.weight"]), len(found["fc1.weight"]))
+    check_layout(found, network.state_dict(), "hallucinator")
+    network.load_state_dict(found)
+    return network

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from likewise.backbones.checkpoint import check_layout
 from likewise.errors import UsageError, close_match
+from likewise.methods.classifiers.common import under
 from likewise.methods.classifiers.episode_training import (
     FEATURE,
     EmbeddingTraining,
     EncoderTrainingSettings,
     ImageEpisode,
     encoder_for,
-    feature_shape,
     prefixed,
 )
-from likewise.methods.classifiers.hallucinator import LEARNERS, episode_loss
-from likewise.methods.classifiers.hallucinator_model import Hallucinator, drawn_seeds, enlarged_support
-
-HALLUCINATOR = "hallucinator."
+from likewise.methods.classifiers.hallucinating import Hallucinating, HallucinatorSettings
+from likewise.methods.classifiers.hallucinator import LEARNERS, asked, episode_loss
+from likewise.methods.classifiers.hallucinator_model import HALLUCINATOR, Hallucinator, drawn_seeds, enlarged_support
+from likewise.methods.classifiers.reading import feature_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,16 @@ class HallucinatorTraining(EmbeddingTraining):
     def __init__(self, encoder: nn.Module, hallucinator: Hallucinator, settings: HallucinatorTrainingSettings) -> None:
         super().__init__(nn.ModuleList([encoder.requires_grad_(False), hallucinator]), settings)
         self.encoder, self.hallucinator = encoder, hallucinator
-        self.learner, self.generated = LEARNERS[settings.learner], settings.generated
+        self.learner, self.generated, self.hallucinator_settings = LEARNERS[settings.learner], settings.generated, settings
 
     def checkpoint(self) -> dict[str, Tensor]:
         """The tensors of both."""
         return prefixed(FEATURE, self.encoder) | prefixed(HALLUCINATOR, self.hallucinator)
+
+    def method(self) -> Hallucinating:
+        """The method with copies of the tensors as they are now."""
+        own = self.hallucinator_settings
+        return Hallucinating(HallucinatorSettings(**self.told(), learner=own.learner, generated=own.generated), self.copies())
 
     def episode_loss(self, episode: ImageEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of the queries with hallucinated examples, whose seeds and noise come from the generator."""
@@ -67,7 +72,7 @@ class HallucinatorTraining(EmbeddingTraining):
         """Scores (M, N) with hallucinated examples, always by the same noise."""
         if self.generated:
             supports = enlarged_support(self.hallucinator, supports, *drawn_seeds(supports, self.generated, torch.Generator().manual_seed(0)))
-        return self.learner(supports, queries)
+        return asked(self.learner, supports, queries)
 
 
 def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: Mapping[str, Tensor] | None = None) -> HallucinatorTraining:
@@ -79,7 +84,7 @@ def trainable(values: Mapping[str, Any], n_classes: int, seed: int = 0, start: M
     encoder = encoder_for(settings, seed, start)
     (width,) = feature_shape(encoder, settings.side)
     hallucinator = Hallucinator(width, settings.inner)
-    if own := {name.removeprefix(HALLUCINATOR): tensor for name, tensor in start.items() if name.startswith(HALLUCINATOR)}:
+    if own := under(start, HALLUCINATOR):
         check_layout(own, hallucinator.state_dict(), "hallucinator")
         hallucinator.load_state_dict(own)
     return HallucinatorTraining(encoder, hallucinator, settings)

@@ -3,6 +3,7 @@
 adapted        theta' = theta - rate * gradient of the support's mean cross entropy, some times; all parameters move
 meta_gradient  the gradient of the queries' loss under theta' with respect to theta: through the steps (second order), or
                with every inner gradient taken as a constant, which is the gradient at theta' (first order)
+with_ways      the parameters with a head for another number of classes
 settled        the adapted network as one that answers each image for itself, with the statistics of a last support pass
 
 Batch normalisation uses the batch that it is given, supports and queries each for themselves, as Chen et al. 2019 have it.
@@ -22,6 +23,7 @@ from torch.nn.functional import cross_entropy
 from likewise.methods.classifiers.common import class_major, parted
 
 Parameters = Mapping[str, Tensor]
+HEAD = "classifier."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,14 @@ def _of_episode(network: nn.Module, start: Parameters, episode: Tensor, n_shot: 
     else:
         gradient, (loss, scores) = grad_and_value(lambda parameters: query_loss(adapt(parameters)), has_aux=True)(start)
     return gradient, loss, scores
+
+
+def with_ways(tensors: Parameters, n_way: int) -> dict[str, Tensor]:
+    """The tensors with a head of so many classes: as it is where that is its number, else every row of it the mean of its rows."""
+    head = {name: tensors[HEAD + name] for name in ("weight", "bias")}
+    if len(head["bias"]) == n_way:
+        return dict(tensors)
+    return {**tensors, **{HEAD + name: value.mean(dim=0, keepdim=True).repeat_interleave(n_way, dim=0) for name, value in head.items()}}
 
 
 def support_statistics(network: nn.Module, parameters: Parameters, images: Tensor) -> dict[str, Tensor]:

@@ -16,11 +16,12 @@ from likewise.methods.classifiers.episode_training import (
     ImageEpisode,
     NetworkTraining,
     encoder_for,
-    feature_shape,
     seeded,
     support_labels,
 )
+from likewise.methods.classifiers.maml import Maml, MamlSettings
 from likewise.methods.classifiers.maml_model import InnerLoop, MamlNetwork, adapted, meta_gradient, settled, support_statistics
+from likewise.methods.classifiers.reading import feature_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,10 @@ class MamlTraining(NetworkTraining):
         super().__init__(network, settings)
         self.n_way, self.together = settings.way, settings.together
         self.inner = InnerLoop(steps=settings.steps, rate=settings.rate, first_order=settings.first_order)
+
+    def method(self) -> Maml:
+        """The method with copies of the tensors as they are now, for queries that are answered one by one."""
+        return Maml(MamlSettings(**self.told(), steps=self.inner.steps, rate=self.inner.rate), self.copies())
 
     def episode_loss(self, episode: ImageEpisode, generator: torch.Generator) -> dict[str, Tensor]:
         """The queries' loss after adapting, whose gradient is the meta-gradient. There is no chance in it."""

@@ -17,13 +17,13 @@ from likewise.methods.classifiers.episode_training import (
     EncoderTrainingSettings,
     ImageEpisode,
     encoder_for,
-    feature_shape,
     prefixed,
     seeded,
     support_labels,
 )
 from likewise.methods.classifiers.matching import Matching, MatchingSettings
 from likewise.methods.classifiers.matching_model import FullContext, full_context_of
+from likewise.methods.classifiers.reading import feature_shape
 
 
 @dataclass(frozen=True, kw_only=True)

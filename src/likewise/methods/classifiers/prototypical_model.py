@@ -43,6 +43,10 @@ class ZeroShotPrototypes(nn.Module):
         """Prototypes (N, D) of length 1, of class vectors (N, A)."""
         return normalize(self.attribute(attributes), dim=-1)
 
+    def compared(self, features: Tensor, prototypes: Tensor) -> Tensor:
+        """Logits (B, N) of image features (B, F), whose images in the space keep their lengths, for prototypes (N, D)."""
+        return distance_scores(self.image(features), prototypes)
+
     def forward(self, features: Tensor, attributes: Tensor) -> Tensor:
-        """Logits (B, N) of image features (B, F), whose images in the space keep their lengths, for class vectors (N, A)."""
-        return distance_scores(self.image(features), self.prototypes(attributes))
+        """Logits (B, N) of image features (B, F) for class vectors (N, A)."""
+        return self.compared(features, self.prototypes(attributes))

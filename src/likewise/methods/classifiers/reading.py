@@ -5,8 +5,8 @@ Letters: E examples, B images, D width, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from likewise.backbones.features import FeatureSpec, ImageFeatures
 from likewise.backbones.resnet import IMAGENET_MEAN, IMAGENET_STD
 from likewise.errors import UsageError
 
+Network = TypeVar("Network")
 Pixels = Literal["imagenet", "ink", "paper", "grey"]
 PIXELS: tuple[Pixels, ...] = ("imagenet", "ink", "paper", "grey")
 
@@ -24,6 +25,20 @@ BACKBONE_SIDE = 224  # whole pictures: what vision transformers are trained and 
 CROPPED = 1.15  # pictures of encoders are made this much larger than what is cut from their middle (Chen et al. 2019)
 DRAWN = 105  # the side of Omniglot's drawings
 PAPER_MEAN, PAPER_STD = 0.92206, 0.08426  # of Omniglot's drawings (Sung et al. 2018)
+
+
+class Held(Generic[Network]):
+    """The network that was built last: kept until other tensors come, as building a ResNet-18 takes half as long as a batch."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[Tensor, ...], Network] | None = None
+
+    def __call__(self, tensors: Mapping[str, Tensor], build: Callable[[], Network]) -> Network:
+        """What `build` makes of these tensors."""
+        given, last = tuple(tensors.values()), self._last
+        if last is None or len(last[0]) != len(given) or any(one is not other for one, other in zip(last[0], given, strict=True)):
+            last = self._last = given, build()
+        return last[1]
 
 
 def side_of(encoder: str) -> int:
@@ -93,3 +108,12 @@ def opened_encoder(encoder: str, tensors: Mapping[str, Tensor]) -> nn.Module:
     """The encoder of a checkpoint in evaluation mode; torch's generator is left as it was. WeightsError where the tensors do not fit."""
     with torch.random.fork_rng(devices=()):
         return encoder_of(encoder, tensors).eval().requires_grad_(False)
+
+
+def feature_shape(encoder: nn.Module, side: int) -> tuple[int, ...]:
+    """What an encoder makes of a picture: (D,) or (C, h, w). Its statistics stay as they are."""
+    training = encoder.training
+    with torch.no_grad():
+        shape = encoder.eval()(torch.zeros(1, 3, side, side)).shape[1:]
+    encoder.train(training)
+    return tuple(shape)

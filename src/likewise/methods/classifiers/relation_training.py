@@ -17,10 +17,10 @@ from likewise.methods.classifiers.episode_training import (
     EncoderTrainingSettings,
     ImageEpisode,
     encoder_for,
-    feature_shape,
     prefixed,
     seeded,
 )
+from likewise.methods.classifiers.reading import feature_shape
 from likewise.methods.classifiers.relation import Relation, RelationSettings
 from likewise.methods.classifiers.relation_model import RelationModule, RelationNetwork, relation_of, softmax_loss, squared_loss
 

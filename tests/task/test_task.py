@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import likewise
+from likewise.backbones.engines import has_bfloat16
 from likewise.errors import InputError, OutputError, TaskFileError, UsageError, WeightsError
 from likewise.testing.conformance import BACKBONE, picture, support_of
 
@@ -68,7 +69,8 @@ def test_the_fingerprint_names_task_weights_engine_and_version(task):
     facts = task.fingerprint()
     assert facts["task"] == task.digest
     assert facts["weights.backbone"] == task.weights["backbone"]["sha256"]
-    assert (facts["engine"], facts["precision"], facts["likewise"]) == ("torch", "float32", likewise.__version__)
+    usual = "bfloat16" if has_bfloat16() else "float32"
+    assert (facts["engine"], facts["precision"], facts["likewise"]) == ("torch", usual, likewise.__version__)
 
 
 def test_two_working_sizes_are_weighed_and_those_with_a_weight_are_asked_for(query):

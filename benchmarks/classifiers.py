@@ -26,6 +26,7 @@ from likewise.episodes.classification.benchmark import ClassBenchmark
 from likewise.episodes.classification.evaluation import ClassSetting, evaluate_classes
 from likewise.episodes.classification.opening import open_classes
 from likewise.episodes.classification.outcome import accuracy_of
+from likewise.episodes.classification.published import published_accuracies
 from likewise.episodes.classification.running import ClassJob, run_classes
 from likewise.episodes.evaluation import Contender
 from likewise.formats.files import json_bytes, write_atomic
@@ -39,6 +40,7 @@ SHARED = "../shared/data"
 OMNIGLOT, LAKE, CALTECH = "omniglot", "lake", "caltech"
 PLACES = {OMNIGLOT: ("omniglot-mini:", "omniglot_mini"), LAKE: ("lake:", "omniglot_mini"), CALTECH: ("", "caltech_mini")}
 SIDES = {OMNIGLOT: 28, LAKE: 28, CALTECH: 84}
+PUBLISHED = "mini-imagenet"
 TITLES = {"baseline-plus": "baseline++", "matching": "matching, plain", "matching-fce": "matching, full context", "maml": "maml, second order"}
 TITLES |= {"maml-first-order": "maml, first order", "hallucinator": "prototypical with 5 hallucinated examples a class"}
 METHODS = ("prototypical", "matching", "baseline", "baseline++")  # on the frozen backbone, nothing is trained
@@ -147,19 +149,29 @@ def measure(row: Row, cell: Cell, episodes: int) -> None:
     print(f"{row.name}, {cell.name}: {mean:.2f} +- {half:.2f}", flush=True)
 
 
+def published(row: Row) -> str:
+    """What Chen et al. 2019 report of a trained learner with the same encoder, 1 and 5 shot; "" where they have none."""
+    name = {"baseline-plus": "baseline++"}.get(learner := row.name.rpartition("-")[0], learner)
+    found = {
+        each.shot: each.accuracy for each in published_accuracies() if (each.benchmark, each.way, each.method, each.encoder) == (PUBLISHED, 5, name, "conv4")
+    }
+    return "" if row.run is None or not found else f"{found[1]:.1f}, {found[5]:.1f}"
+
+
 def table(rows: Sequence[Row]) -> list[str]:
     """The tables of characters and of photographs in Markdown, and the command of a cell of each row."""
     parts: list[str] = []
     for heading, kinds in (("Characters", (OMNIGLOT, LAKE)), ("Photographs", (CALTECH,))):
         cells = [cell for cell in CELLS if cell.data in kinds]
-        lines = [f"### {heading}", "", "| | " + " | ".join(cell.title for cell in cells) + " |", "|---" * (len(cells) + 1) + "|"]
+        beside = kinds == (CALTECH,)
+        titles = [*(cell.title for cell in cells), *([f"published: {PUBLISHED}, Conv-4"] if beside else [])]
+        lines = [f"### {heading}", "", "| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
         commands = ["", "| row | a cell of it |", "|---|---|"]
         for row in rows:
             notes = [json.loads(path.read_bytes()) if (path := OUT / row.name / cell.name / "cell.json").is_file() else None for cell in cells]
             if any(notes):
-                lines.append(
-                    f"| {row.title} | " + " | ".join("" if note is None else f"{note['accuracy']:.1f} ± {note['interval']:.1f}" for note in notes) + " |"
-                )
+                told = ["" if note is None else f"{note['accuracy']:.1f} ± {note['interval']:.1f}" for note in notes] + ([published(row)] if beside else [])
+                lines.append(f"| {row.title} | " + " | ".join(told) + " |")
                 commands.append(f"| {row.title} | `{next(note['command'] for note in notes if note)}` |")
         parts += [*lines, *commands, ""]
     return parts

@@ -17,6 +17,7 @@ from likewise.errors import InputError
 from likewise.formats import list_images, open_writer, read_support, read_truth, recognise, write_prediction
 from likewise.formats.labelme_writer import encode
 from likewise.formats.outline import outline
+from likewise.formats.sheet import of_prediction
 
 
 def png(values):
@@ -186,7 +187,7 @@ def test_any_label_map_is_read_back_to_every_pixel(labels):
     from pathlib import Path
 
     table = ClassTable({1: "a", 2: "b", 3: "c"})
-    content = encode("x", "x.png", Prediction(table, {}, labels, {}, {}, 1.0))["x.json"]
+    content = encode("x", of_prediction("x.png", Prediction(table, {}, labels, {}, {}, 1.0)))["x.json"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x.json").write_bytes(content)
         (Path(folder) / "classes.json").write_text(json.dumps({"1": "a", "2": "b", "3": "c"}))

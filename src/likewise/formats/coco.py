@@ -1,7 +1,7 @@
 """COCO instances: polygons, run lengths in both forms, crowd regions and boxes.
 
 Category ids are kept as class numbers, gaps and all; where they cannot be (0, 255, beyond 32766) the categories are numbered
-from 1 in the order of their ids. The parts of one annotation and the annotations of one class are united. A crowd
+from 1 in the order of their ids. The parts of one annotation are united; each annotation is an object of its class. A crowd
 region is ignored, and so is the inside of a box without outline in an image that has outlines besides. An image that
 lists `neg_category_ids` (LVIS) was searched for these and the annotated categories alone: they are absent, and what is
 not labelled in it is unknown.
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from likewise.data import ClassTable, Example
+from likewise.data import ClassTable, Example, Instance
 from likewise.data.classes import MAX_CLASSES
 from likewise.data.geometry import Box, box_to_pixels, fill_polygons
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import inside, problems_error, read_json, validate
+from likewise.formats.files import likeliest_root, problems_error, read_json, there, validate
 from likewise.formats.maps import check_pixels
 from likewise.formats.rle import decode_mask, polygon_mask
 
@@ -225,21 +225,15 @@ def _problem(each: Annotation, sizes: Mapping[int | str, tuple[int, int]], numbe
 
 def _find_images(folder: Path, file: Path, listed: Sequence[Image], entries: Mapping[str, Image]) -> tuple[Path, dict[str, str]]:
     """The folder that the file names are relative to, and name -> file ("" where it is missing), never outside the data set."""
-    bases = dict.fromkeys(Path(base) for start in (file.parent, folder) for base in (start, start / "images", start / file.stem, start.parent / "images"))
-    within = [base for base in bases if base.is_dir() and base.resolve().is_relative_to(folder.resolve())]
+    bases = (Path(base) for start in (file.parent, folder) for base in (start, start / "images", start / file.stem, start.parent / "images"))
     where = f"{file}: file_name"
-    counts = {base: sum(inside(base, entry.file_name, where).is_file() for entry in listed[:20]) for base in within}
-    root = max(within, key=lambda base: counts[base])
-    made = {}
-    for name, entry in entries.items():
-        path = inside(root, entry.file_name, where)
-        made[name] = path.relative_to(root).as_posix() if path.is_file() else ""
-    return root, made
+    root = likeliest_root(bases, folder, (entry.file_name for entry in listed), where)
+    return root, {name: there(root, entry.file_name, where) for name, entry in entries.items()}
 
 
 def _example(path: Path, name: str, entry: Image, annotations: Sequence[_Drawn], absent: Sequence[int], where: str) -> Example:
     size = (entry.height, entry.width)
-    masks: dict[int | str, NDArray[np.bool_]] = {}
+    objects: dict[int | str, list[Instance]] = {}
     boxes: dict[int | str, list[Box]] = {}
     ignored = np.zeros(size, bool)
     for each in annotations:
@@ -248,20 +242,21 @@ def _example(path: Path, name: str, entry: Image, annotations: Sequence[_Drawn],
             if each.crowd:
                 ignored |= mask
             else:
-                masks[each.number] = masks[each.number] | mask if each.number in masks else mask
+                one = Instance.of(mask)
+                objects.setdefault(each.number, []).extend([one] if one is not None else [])
         elif each.box is not None:
             if not each.crowd:
                 boxes.setdefault(each.number, []).append(each.box)
             x0, y0, x1, y1 = box_to_pixels(each.box, size)
             ignored[y0:y1, x0:x1] = True
-    only_boxes = bool(boxes) and not masks
+    only_boxes = bool(boxes) and not objects
     label_map = None if only_boxes else np.where(ignored, -1, 0).astype(np.int16)
     searched_for_all = entry.neg_category_ids is None
     return Example(
         path,
         name,
         label_map=label_map,
-        masks=masks,
+        instances=objects,
         boxes=boxes,
         tags=dict.fromkeys(absent, False),
         unlabelled="background" if searched_for_all else "unknown",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -73,6 +74,20 @@ def inside(root: Path, name: str, where: str) -> Path:
     if not path.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{name!r} lies outside {root}", where=where, remedy="Put the file into the folder, or give the folder that holds both")
     return path
+
+
+def likeliest_root(bases: Iterable[Path], folder: Path, names: Iterable[str], where: str) -> Path:
+    """Of some folders the one in which most of the first names are files; never one outside `folder`. InputError as in `inside`."""
+    some = list(itertools.islice(names, 20))
+    within = [base for base in dict.fromkeys(bases) if base.is_dir() and base.resolve().is_relative_to(folder.resolve())]
+    counts = {base: sum(inside(base, name, where).is_file() for name in some) for base in within}
+    return max(within, key=lambda base: counts[base])
+
+
+def there(root: Path, name: str, where: str) -> str:
+    """The posix path, relative to `root`, of a file that a text names; "" if it is not there. InputError as in `inside`."""
+    path = inside(root, name, where)
+    return path.relative_to(root).as_posix() if path.is_file() else ""
 
 
 @contextmanager

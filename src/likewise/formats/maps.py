@@ -48,6 +48,14 @@ def read_index_mask(path: Path) -> NDArray[np.int32]:
     return index_values(_pillow_array(path), path)
 
 
+def read_colours(path: Path) -> NDArray[np.uint8] | None:
+    """The colours (H, W, 3) of a mask that is drawn in colours, None for one in grey or with a palette. InputError as in `read_index_mask`."""
+    values = _pillow_array(path)
+    if values.ndim != 3 or values.shape[2] < 3 or values.dtype != np.uint8:
+        return None
+    return np.asarray(values[:, :, :3], np.uint8)
+
+
 def decode_index_mask(content: bytes, where: str) -> NDArray[np.int32]:
     """The index values (H, W) of a mask that is held in memory, as the bytes of a PNG."""
     return index_values(_pillow_array(io.BytesIO(content), where), where)

@@ -93,7 +93,7 @@ class Truth:
         self._names = frozenset(names)
         self._stems = by_stem(names)
         self.sentence = sentence
-        self.classes = dataset.classes if dataset.classes is not None else _named_by_labels(dataset, names)
+        self.classes = dataset.classes if dataset.classes is not None else named_classes(dataset, names)
         self.targets: dict[str, Target] = dict(dataset.targets)
         self.keypoints = tuple(dataset.keypoints)
 
@@ -215,7 +215,7 @@ def _listed_file(place: Path) -> ImageList:
     return ImageList(names, Path(root), f"{place.name}: a list of {_count(len(names), 'image')}")
 
 
-def _named_by_labels(dataset: Dataset, names: Sequence[str]) -> ClassTable:
+def named_classes(dataset: Dataset, names: Sequence[str]) -> ClassTable:
     """The classes that a truth without a table names, by looking through its labels once."""
     return ClassTable.named_by(key for name in names for key in dataset.example(name).class_keys())
 

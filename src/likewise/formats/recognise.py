@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likewise.errors import InputError, UsageError, close_match
-from likewise.formats import class_table, coco, examples_json, folders, index_png, labelme
+from likewise.formats import class_table, coco, cvat, examples_json, folders, index_png, label_studio, labelme, voc, yolo
 from likewise.formats.dataset import Dataset
 
 
@@ -46,6 +46,26 @@ FORMATS: tuple[Format, ...] = (
         coco.opened,
     ),
     Format("labelme", True, True, "labelme: a JSON file a picture", "JSON files with shapes", labelme.found, labelme.opened),
+    Format(
+        "voc",
+        True,
+        True,
+        "Pascal VOC: SegmentationClass, SegmentationObject, boxes in Annotations",
+        "SegmentationClass/ or Annotations/",
+        voc.found,
+        voc.opened,
+    ),
+    Format("yolo", True, True, "YOLO: a text file a picture, boxes and outlines", "data.yaml, or images/ + labels/", yolo.found, yolo.opened),
+    Format("cvat", True, True, "CVAT for images 1.1: one XML file", "annotations.xml", cvat.found, cvat.opened),
+    Format(
+        "label-studio",
+        True,
+        True,
+        "Label Studio: tasks with brush strokes, outlines, boxes, points, choices",
+        "a JSON file with a list of tasks",
+        label_studio.found,
+        label_studio.opened,
+    ),
     Format("csv", True, True, "a table with a class an image: columns image, class", "labels.csv", class_table.found, class_table.opened),
     Format("folders", True, True, "a folder a class", "two or more folders of images, one a class", folders.found, folders.opened),
 )

@@ -14,11 +14,15 @@ from likewise.formats import (
     class_table,
     class_writer,
     coco_writer,
+    cvat_writer,
     dense_files,
     index_png_writer,
     keypoint_files,
+    label_studio_writer,
     labelme_writer,
     overlays,
+    voc_writer,
+    yolo_writer,
 )
 from likewise.formats.dataset import without_ending
 from likewise.formats.encoder import Encoder
@@ -32,6 +36,10 @@ ENCODERS: Mapping[str, Encoder] = {
     "index-png": index_png_writer.ENCODER,
     "coco": coco_writer.ENCODER,
     "labelme": labelme_writer.ENCODER,
+    "voc": voc_writer.ENCODER,
+    "yolo": yolo_writer.ENCODER,
+    "cvat": cvat_writer.ENCODER,
+    "label-studio": label_studio_writer.ENCODER,
 }
 
 

@@ -28,7 +28,8 @@ def label(
         str | None,
         typer.Option(
             "--format",
-            help="The format to write: index-png, coco, labelme, voc, yolo, cvat or label-studio; csv or folders of classes of whole images. [default: index-png, of whole images csv]",
+            help="The format to write: index-png, coco, labelme, voc, yolo, cvat or label-studio; "
+            "csv or folders of classes of whole images. [default: index-png, of whole images csv]",
         ),
     ] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write NAME.overlay.jpg.")] = False,

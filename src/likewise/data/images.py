@@ -37,7 +37,12 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
         height, width = _checked_array(source).shape[:2]
         return int(height), int(width)
     with _opened(source, max_pixels) as image:
-        turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        except Exception as error:  # of a PNG all pixels are decoded for it: see read_image
+            raise _damaged(error, _where(source)) from error
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
@@ -65,7 +70,7 @@ def read_image(source: ImageSource, *, at_least: tuple[int, int] | None = None, 
         except ImageError:
             raise
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and more
-            raise ImageError(f"the image is damaged ({error})", where=where, remedy="Open and save it again, or take it out of the folder") from error
+            raise _damaged(error, where) from error
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -94,6 +99,10 @@ def describe_source(source: ImageSource) -> str:
 
 def _where(source: ImageSource) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__} in memory>"
+
+
+def _damaged(error: Exception, where: str) -> ImageError:
+    return ImageError(f"the image is damaged ({error})", where=where, remedy="Open and save it again, or take it out of the folder")
 
 
 def _opened(source: str | os.PathLike[str] | Image.Image, max_pixels: int) -> Image.Image:

@@ -2,7 +2,7 @@
 
 32 bits: how many values; 5 bits: bits a value, less 1; four times 4 bits: bits of a run's length, less 1, by kind. Then blocks: a bit for
 "all the same", 2 bits for the kind of length, the length less 1, and one value or as many as the length says. The values are those of an RGBA
-image of which the mask is the alpha channel (after thi.ng's rle-pack, which Label Studio's page uses).
+image of which the mask is the alpha channel (as the package rle-pack has them, which Label Studio's page uses).
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ class Canvas:
 
     def paint(self, key: Key, mask: NDArray[np.bool_], group: Hashable = None, *, x: int = 0, y: int = 0) -> None:
         """An object, or a part of the object of a group: a mask (H, W), or a patch of one whose first pixel is (x, y)."""
-        shown = Instance.of(mask, x=x, y=y)
+        self.add(key, Instance.of(mask, x=x, y=y), group)
+
+    def add(self, key: Key, shown: Instance | None, group: Hashable = None) -> None:
+        """The same for an object that is made, None for one without a pixel."""
         if shown is not None:
             self._parts.append(_Part(key, len(self._parts) if group is None else ("group", group), shown))
 
@@ -135,17 +138,35 @@ def ellipse_mask(size: tuple[int, int], centre: Point, radii: Point, degrees: fl
     return disc
 
 
-def group_mask(size: tuple[int, int], rings: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
-    """The pixels (H, W) of the outlines of one object: an outline wholly inside another is a hole of it, others are united.
+def outlined(size: tuple[int, int], ring: NDArray[np.float64]) -> Instance | None:
+    """The pixels inside an outline (K, 2) of (x, y) by the even-odd rule, drawn in its own box alone; None for one outside the image of `size` (H, W)."""
+    low = np.clip(np.floor(ring.min(axis=0)), 0, (size[1], size[0])).astype(int)
+    high = np.clip(np.floor(ring.max(axis=0)) + 1, 0, (size[1], size[0])).astype(int)
+    if (high <= low).any():
+        return None
+    x, y = (int(value) for value in low)
+    return Instance.of(fill_polygons((int(high[1]) - y, int(high[0]) - x), [ring - low]), x=x, y=y)
+
+
+def grouped(size: tuple[int, int], rings: Sequence[NDArray[np.float64]]) -> Instance | None:
+    """The pixels of the outlines of one object: an outline wholly inside another is a hole of it, others are united.
 
     rings: arrays (K, 2) of (x, y). In a hole an outline is a part again.
     """
-    masks = sorted((fill_polygons(size, [ring]) for ring in rings), key=np.count_nonzero, reverse=True)
+    drawn = sorted((one for ring in rings if (one := outlined(size, ring)) is not None), key=lambda one: one.area, reverse=True)
     whole = np.zeros(size, bool)
-    for index, mask in enumerate(masks):
-        depth = sum(bool(not (mask & ~outer).any()) for outer in masks[:index])
-        whole = whole & ~mask if depth % 2 else whole | mask
-    return whole
+    for index, one in enumerate(drawn):
+        one.mark(whole, sum(_lies_in(one, outer) for outer in drawn[:index]) % 2 == 0)
+    return Instance.of(whole)
+
+
+def _lies_in(inner: Instance, outer: Instance) -> bool:
+    """Whether every pixel of an object is one of another."""
+    x0, y0, x1, y1 = inner.box
+    left, top, right, bottom = outer.box
+    if x0 < left or y0 < top or x1 > right or y1 > bottom:
+        return False
+    return bool(outer.patch[y0 - top : y1 - top, x0 - left : x1 - left][inner.patch].all())
 
 
 def _window(mask: NDArray[np.bool_], shown: Instance) -> NDArray[np.bool_]:

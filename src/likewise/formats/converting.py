@@ -16,14 +16,14 @@ from likewise.data import ClassTable, Target
 from likewise.data.example import Unlabelled
 from likewise.data.images import read_image
 from likewise.data.resolve import resolve
-from likewise.errors import InputError, OutputError, UsageError, close_match
+from likewise.errors import InputError, UsageError, close_match
 from likewise.formats import class_sets, dense_files, keypoint_files
 from likewise.formats.dataset import ALL, Dataset, by_stem, match
 from likewise.formats.encoder import Encoder
-from likewise.formats.files import json_bytes, write_atomic
+from likewise.formats.files import json_bytes, must_be_new, write_atomic
 from likewise.formats.reading import named_classes
 from likewise.formats.recognise import format_named, open_dataset
-from likewise.formats.sheet import Need, Sheet, of_labels
+from likewise.formats.sheet import Need, Sheet, declared, of_labels
 from likewise.formats.writing import ENCODERS, clashing, output_stem
 
 SETS: Mapping[str, Encoder] = {**ENCODERS, **class_sets.ENCODERS}
@@ -96,15 +96,8 @@ def sheets(dataset: Dataset, names: Sequence[str]) -> Iterator[Sheet]:
     classes = dataset.classes if dataset.classes is not None else named_classes(dataset, names)
     for name in names:
         example = dataset.example(name)
-        labels = resolve(example, name, example.size(), classes, _Declared(dataset.targets), dataset.unlabelled)
+        labels = resolve(example, name, example.size(), classes, declared(dataset.targets), dataset.unlabelled)
         yield of_labels(dataset.images[name] or f"{name}.png", labels, classes, dict(dataset.targets))
-
-
-class _Declared(dict[str, Target]):
-    """Targets by name, made with defaults where they are not declared."""
-
-    def __missing__(self, key: str) -> Target:
-        return Target()
 
 
 def convert(conversion: Conversion, out: str | os.PathLike[str], *, images: bool = True) -> list[Path]:
@@ -113,8 +106,7 @@ def convert(conversion: Conversion, out: str | os.PathLike[str], *, images: bool
     images: also copy the images to where the format has them. OutputError for a folder that holds something.
     """
     place = Path(out)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise OutputError("there is something already", where=str(place), remedy="Name a new folder")
+    must_be_new(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}.", suffix=".tmp", dir=place.parent))
     try:

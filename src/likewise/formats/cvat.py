@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.data import ClassTable, Example
-from likewise.data.geometry import Point, fill_polygons
+from likewise.data.geometry import Point
 from likewise.errors import InputError, close_match
-from likewise.formats.canvas import Canvas, box_around, ellipse_mask, within
+from likewise.formats.canvas import Canvas, box_around, ellipse_mask, outlined, within
 from likewise.formats.dataset import Dataset, name_images
 from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import likeliest_root, problems_error, there
@@ -228,7 +228,7 @@ def _paint(canvas: Canvas, shape: _Shape, where: str) -> None:
     elif shape.kind == "polyline":
         canvas.line(shape.label, [(x, y) for x, y in shape.points.tolist()])
     elif shape.kind == "polygon":
-        canvas.paint(shape.label, fill_polygons(size, [shape.points]), shape.group)
+        canvas.add(shape.label, outlined(size, shape.points), shape.group)
     elif shape.kind == "ellipse":
         canvas.paint(shape.label, ellipse_mask(size, (numbers["cx"], numbers["cy"]), (numbers["rx"], numbers["ry"]), numbers["rotation"]), shape.group)
     else:

@@ -19,11 +19,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from likewise.data import ClassTable, Example
-from likewise.data.geometry import Point, fill_polygons
+from likewise.data.geometry import Point
 from likewise.data.images import image_size
 from likewise.errors import InputError
 from likewise.formats.brush_rle import decode_brush
-from likewise.formats.canvas import Canvas, box_around, ellipse_mask
+from likewise.formats.canvas import Canvas, box_around, ellipse_mask, outlined
 from likewise.formats.dataset import Dataset, name_images
 from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import inside, problems_error, read_json, validate
@@ -261,7 +261,7 @@ def _paint(canvas: Canvas, result: Result, label: str, where: str) -> None:
         return
     numbers = [float(each) for each in _listed(result.value, result.type)]
     if result.type == "polygonlabels":
-        canvas.paint(label, fill_polygons(canvas.size, [np.reshape(numbers, (-1, 2)) * (width / 100, height / 100)]))
+        canvas.add(label, outlined(canvas.size, np.reshape(numbers, (-1, 2)) * (width / 100, height / 100)))
     elif result.type == "keypointlabels":
         canvas.point(label, (numbers[0] * width / 100, numbers[1] * height / 100))
     elif result.type == "ellipselabels":

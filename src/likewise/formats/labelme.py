@@ -24,10 +24,10 @@ from likewise.data import ClassTable, Example
 from likewise.data.geometry import Box, draw_polyline, fill_polygons
 from likewise.data.images import ImageSource, image_size
 from likewise.errors import InputError
-from likewise.formats.canvas import Canvas, box_around, ellipse_mask, group_mask
+from likewise.formats.canvas import Canvas, box_around, ellipse_mask, grouped
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_dataset_file
-from likewise.formats.files import inside, problems_error, read_json, validate
+from likewise.formats.files import for_each, inside, problems_error, read_json, validate
 from likewise.formats.maps import check_pixels, decode_index_mask
 from likewise.formats.scan import has_ending, is_image, walk
 
@@ -83,7 +83,7 @@ def opened(path: Path) -> Dataset:
     files = [path.name] if path.is_file() else [file for file in sorted(walk(path, has_ending(".json"))) if _is_labelme(path / file)]
     if not files:
         raise InputError("there are no labelme files", where=str(path), remedy="Give the folder with the JSON files that labelme wrote")
-    contents = {without_ending(file): _read(folder / file) for file in files}
+    contents = {without_ending(file): content for file, content in for_each(files, lambda file: _read(folder / file)).items()}
     about = read_dataset_file(folder)
     placed = {name: _image_path(folder, name, content) for name, content in contents.items()}
     images = {name: file or "" for name, file in placed.items()}
@@ -218,9 +218,8 @@ def _paint(canvas: Canvas, shape: Shape, rest: Sequence[Shape], where: str) -> N
             canvas.point(label, point)
     elif shape.shape_type in ("line", "linestrip"):
         canvas.line(label, shape.points)
-    elif shape.shape_type == "polygon" and shape.group_id is not None:
-        rings = [np.asarray(each.points, np.float64) for each in (shape, *rest)]
-        canvas.paint(label, group_mask(size, rings), shape.group_id)
+    elif shape.shape_type == "polygon":
+        canvas.add(label, grouped(size, [np.asarray(each.points, np.float64) for each in (shape, *rest)]), shape.group_id)
     else:
         canvas.paint(label, _shape_mask(shape, size, where), shape.group_id)
 

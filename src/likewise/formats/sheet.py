@@ -6,6 +6,7 @@ nothing of it is lost.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -184,6 +185,11 @@ def of_labels(name: str, labels: Labels, classes: ClassTable, targets: Mapping[s
         label=labels.label,
         unlabelled=labels.unlabelled,
     )
+
+
+def declared(targets: Mapping[str, Target]) -> Mapping[str, Target]:
+    """Targets by name, made with defaults where they are not declared."""
+    return defaultdict(Target, targets)
 
 
 def _quadruple(box: Sequence[float]) -> Box:

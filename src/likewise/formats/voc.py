@@ -22,7 +22,7 @@ from likewise.data.instance import objects_of
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_dataset_file
-from likewise.formats.files import inside, problems_error, read_bytes
+from likewise.formats.files import for_each, inside, problems_error, read_bytes
 from likewise.formats.maps import check_pixels
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.voc_colours import LABELMAP, Colours, coloured_mask, read_labelmap, standard_names
@@ -61,7 +61,8 @@ def opened(path: Path) -> Dataset:
     if not path.is_dir() or found(path) is None:
         raise InputError(f"there is no {MASKS}/ and no {BOXES}/", where=str(path), remedy="Give the folder that holds them, such as VOCdevkit/VOC2012")
     masks, objects = (_files(path / name, ".png") for name in (MASKS, OBJECTS))
-    listed = {name: _read_boxes(path / BOXES / file) for name, file in _files(path / BOXES, ".xml").items()}
+    annotations = _files(path / BOXES, ".xml")
+    listed = for_each(annotations, lambda name: _read_boxes(path / BOXES / annotations[name]))
     root = path / IMAGES if (path / IMAGES).is_dir() else path
     there = name_images(file for file in walk(root, is_image) if root != path or not file.startswith((f"{MASKS}/", f"{OBJECTS}/")))
     images = there | {name: _image_of(name, listed, there, path) for name in {*masks, *listed} if name not in there}

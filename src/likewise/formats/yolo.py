@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from likewise.data import ClassTable, Example
-from likewise.data.geometry import fill_polygons
 from likewise.data.images import image_size
 from likewise.errors import InputError
-from likewise.formats.canvas import Canvas, box_around
+from likewise.formats.canvas import Canvas, box_around, outlined
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import problems_error, read_bytes
+from likewise.formats.files import for_each, problems_error, read_bytes
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.yolo_names import FILES, LISTS, Description, description_file, number_of, read_description, split_files
 
@@ -54,7 +53,7 @@ def opened(path: Path) -> Dataset:
     labels = _by_image(folder, root, images)
     if not labels:
         raise InputError("there are no labels", where=str(folder), remedy="Put images into images/ and a text file for each into labels/")
-    rows = {name: _rows(labels[name], about.classes, points=about.points) for name in labels}
+    rows = for_each(labels, lambda name: _rows(labels[name], about.classes, points=about.points))
     table = about.classes or ClassTable.named_by(sorted({number_of(index) for each in rows.values() for index, _ in each}))
     images = images | {name: "" for name in labels if name not in images}
 
@@ -176,5 +175,5 @@ def _example(image: Path | None, name: str, rows: Sequence[Row], where: str) -> 
             canvas.box(number_of(index), box)
         else:
             ring = np.reshape(np.asarray(shares, np.float64), (-1, 2)) * (width, height)
-            canvas.paint(number_of(index), fill_polygons((height, width), [ring]))
+            canvas.add(number_of(index), outlined((height, width), ring))
     return canvas.example(image, name)

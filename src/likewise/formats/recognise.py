@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likewise.errors import InputError, UsageError, close_match
-from likewise.formats import class_table, coco, cvat, examples_json, folders, index_png, label_studio, labelme, voc, yolo
+from likewise.formats import class_table, coco, coco_panoptic, cvat, examples_json, folders, index_png, label_studio, labelme, voc, yolo
 from likewise.formats.dataset import Dataset
 
 
@@ -44,6 +44,15 @@ FORMATS: tuple[Format, ...] = (
         "a JSON file with images, annotations and categories",
         coco.found,
         coco.opened,
+    ),
+    Format(
+        "coco-panoptic",
+        True,
+        False,
+        "COCO panoptic: a PNG a picture with the number of the segment of each pixel",
+        "a JSON file with segments_info",
+        coco_panoptic.found,
+        coco_panoptic.opened,
     ),
     Format("labelme", True, True, "labelme: a JSON file a picture", "JSON files with shapes", labelme.found, labelme.opened),
     Format(

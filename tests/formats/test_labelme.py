@@ -71,6 +71,18 @@ def test_a_mask_is_pasted_at_its_box(read):
     assert mask.sum() == 5
 
 
+def test_a_polygon_inside_another_of_its_group_is_a_hole_and_others_are_united(read):
+    outer, hole, island = ([[low, low], [high, low], [high, high], [low, high]] for low, high in ((0, 7), (1, 6), (3, 4)))
+    across = [[6, 2], [9, 2], [9, 4], [6, 4]]
+    shapes = [shape("polygon", ring, group_id=3) for ring in (hole, outer, across, island)]
+    labels = read([*shapes, shape("polygon", [[8, 5], [10, 5], [10, 7], [8, 7]])]).examples[0].labels
+    expected = np.zeros((7, 10), bool)
+    expected[0:7, 0:7], expected[1:6, 1:6], expected[3, 3], expected[2:4, 6:9] = True, False, True, True
+    one, other = labels.instances[1]
+    assert np.array_equal(one.mask((7, 10)), expected)
+    assert other.box == (8, 5, 10, 7)
+
+
 def test_points_and_lines_are_sparse_labels_that_leave_the_rest_unknown(read):
     labels = (
         read([shape("point", [[3, 2]]), shape("linestrip", [[0, 0], [4, 4], [9.9, 5]], "stain"), shape("line", [[1, 1], [-2, 5]], "stain")]).examples[0].labels

@@ -2,7 +2,8 @@
 
     panoptic.json + panoptic/a.png      or      annotations/panoptic_train.json + annotations/panoptic_train/a.png
 
-Every segment is an object of its category; 0 and segments with `iscrowd` are ignored, for panoptic labels leave nothing as background.
+Every segment is an object of its category; 0 and segments with `iscrowd` are ignored, for panoptic labels leave nothing as background. A crowd's
+category is tagged as present.
 """
 
 from __future__ import annotations
@@ -132,7 +133,8 @@ def _example(image: Path, name: str, png: Path, each: Annotation, numbers: Mappi
             raise InputError(f"no pixel is of the segment {segment.id}", where=str(png), remedy="Export the data set again")
         if not segment.iscrowd:
             objects.setdefault(numbers[segment.category_id], []).append(one)
-    return Example(image, name, label_map=base, instances=objects)
+    crowds = {numbers[segment.category_id] for segment in each.segments_info if segment.iscrowd}
+    return Example(image, name, label_map=base, instances=objects, tags=dict.fromkeys(crowds - objects.keys(), True))
 
 
 def segment_numbers(png: Path) -> NDArray[np.int32]:

@@ -136,7 +136,7 @@ def opened(path: Path) -> Dataset:
         if answer is None:
             continue
         kept = [each for each in answer.result if (each.type in SHAPES or each.type == CHOICES) and each.labels()]
-        problems += [(f"tasks[{place}]: {each.type}", reason) for each in kept for reason in [_problem(each)] if reason]
+        problems += [(f"tasks[{place}]: {each.type}", reason) for each in kept for reason in [_problem(each, f"{file}: tasks[{place}]")] if reason]
         labelled[name] = _Labelled(place, kept)
     if problems:
         raise problems_error(file, problems)
@@ -202,14 +202,14 @@ def _without_upload(written: str) -> str:
     return folder + slash + (_UPLOADED.sub("", name) or name)
 
 
-def _problem(result: Result) -> str:
-    """What is wrong with a result in a clause, "" if nothing is."""
+def _problem(result: Result, where: str) -> str:
+    """What is wrong with a result in a clause, "" if nothing is; InputError for an image beyond the limit."""
     if result.type == CHOICES:
         return ""
     if result.image_rotation % 360:
         return "the image was turned while it was labelled; turn it back, or label it as it is"
     if result.original_height is not None and result.original_width is not None:
-        check_pixels((result.original_height, result.original_width), result.type)
+        check_pixels((result.original_height, result.original_width), f"{where}: {result.type}")
     value = result.value
     if result.type == "brushlabels":
         known = value.get("format") == "rle" and isinstance(value.get("rle"), list)

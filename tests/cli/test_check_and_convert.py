@@ -86,7 +86,7 @@ def test_convert_overwrites_nothing_and_leaves_nothing_half_done(run, examples, 
 
 
 @pytest.mark.parametrize(
-    ("format", "code", "words"), [("examples", 2, "read, not written"), ("vok", 2, "did you mean 'voc'"), ("csv", 2, "can hold nothing of it")]
+    ("format", "code", "words"), [("coco-panoptic", 2, "read, not written"), ("vok", 2, "did you mean 'voc'"), ("csv", 2, "can hold nothing of it")]
 )
 def test_a_format_that_cannot_be_written_is_refused(run, examples, tmp_path, format, code, words):
     found, _, err = run("convert", examples, tmp_path / "out", "--format", format)
@@ -97,9 +97,9 @@ def test_a_format_that_cannot_be_written_is_refused(run, examples, tmp_path, for
 def test_splits_and_unknown_pixels_are_kept(run, examples, tmp_path):
     about = {"classes": {"1": "square"}, "unlabelled": "unknown", "split": {"support": ["photo-0", "photo-2"], "query": ["photo-1"]}}
     (examples / "dataset.json").write_text(json.dumps(about))
-    for format in ("voc", "yolo", "cvat", "label-studio", "labelme", "coco", "index-png"):
-        assert run("convert", examples, tmp_path / format, "--format", format)[0] == 0
-        read = read_support(tmp_path / format)
+    for format in ("voc", "yolo", "cvat", "label-studio", "labelme", "coco", "index-png", "examples"):
+        assert run("convert", examples, tmp_path / f"out-{format}", "--format", format)[0] == 0
+        read = read_support(tmp_path / f"out-{format}")
         assert [example.name.rpartition("/")[2] for example in read.support.examples] == ["photo-0", "photo-2"]
         assert {example.labels.unlabelled for example in read.support.examples} == {"unknown"}
 

@@ -140,7 +140,7 @@ def _written(conversion: Conversion, folder: Path, *, images: bool) -> list[Path
         if images and encoder.images(sheet):
             _copy_image(dataset, name, folder / encoder.images(sheet))
             written.append(encoder.images(sheet))
-    if classes.names:
+    if classes.names or encoder.parts:
         written += [path.as_posix() for path in encoder.finish(folder, folder, classes)]
     about = _about(conversion)
     if about:
@@ -154,8 +154,8 @@ def _written(conversion: Conversion, folder: Path, *, images: bool) -> list[Path
 
 def _encoded(encoder: Encoder, stem: str, sheet: Sheet) -> dict[str, bytes]:
     """File name -> content of what a format holds of an image."""
-    files = encoder.encode(stem, sheet) if sheet.classes.names else {}
-    if "dense" not in encoder.holds:
+    files = encoder.encode(stem, sheet)
+    if not encoder.side_files:
         return files
     for target, values in sheet.dense.items():
         files |= dense_files.encode(stem, target, values, sheet.targets.get(target, Target()))

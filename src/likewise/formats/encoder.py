@@ -23,7 +23,8 @@ class Encoder:
     holds: what is not lost in it; planned: NAME -> the files that `encode` may give; encode: NAME and a sheet -> file name -> content;
     finish: the folder where these files stand, the one to write into, classes -> the files written there; ending and single: of the
     one file that holds one image, None where the format has no such; parts: the folder of what `finish` merges, "" where it merges
-    nothing; images: where the image of a sheet stands in a whole data set, "" for nowhere; labels: the folder of its labels, "" for its root.
+    nothing; images: where the image of a sheet stands in a whole data set, "" for nowhere; labels: the folder of its labels, "" for its root;
+    side_files: whether dense maps and keypoints stand in files of their own beside the labels, where its reader finds them.
     """
 
     holds: frozenset[Need]
@@ -35,6 +36,7 @@ class Encoder:
     parts: str = ""
     images: Callable[[Sheet], str] = in_images
     labels: str = ""
+    side_files: bool = False
 
 
 def write_classes(folder: Path, out: Path, classes: ClassTable) -> list[Path]:

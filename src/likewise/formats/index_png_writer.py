@@ -51,4 +51,5 @@ ENCODER = Encoder(
     ending=".png",
     single=encode,
     labels="masks/",
+    side_files=True,
 )

@@ -26,7 +26,7 @@ class Format:
 
 # The order is the order of recognition: what a person must have made for us comes first.
 FORMATS: tuple[Format, ...] = (
-    Format("examples", True, False, "our own examples.json: labels of every kind", "examples.json", examples_json.found, examples_json.opened),
+    Format("examples", True, True, "our own examples.json: labels of every kind", "examples.json", examples_json.found, examples_json.opened),
     Format(
         "index-png",
         True,

@@ -16,6 +16,7 @@ from likewise.formats import (
     coco_writer,
     cvat_writer,
     dense_files,
+    examples_json_writer,
     index_png_writer,
     keypoint_files,
     label_studio_writer,
@@ -40,6 +41,7 @@ ENCODERS: Mapping[str, Encoder] = {
     "yolo": yolo_writer.ENCODER,
     "cvat": cvat_writer.ENCODER,
     "label-studio": label_studio_writer.ENCODER,
+    "examples": examples_json_writer.ENCODER,
 }
 
 

@@ -60,6 +60,7 @@ ORACLES = {
     "yolo": ("datumaro (boxes), OpenCV's fill", "test_yolo:test_tools_that_draw_outlines_see_every_pixel_of_ours_and_the_crossing_besides"),
     "cvat": ("datumaro", "test_other_tools:test_every_shape_of_cvat_as_datumaro_writes_it_is_read"),
     "label-studio": ("label-studio-converter (strokes)", "test_other_tools:test_label_studio_reads_our_strokes_and_we_read_its"),
+    "geotiff": ("rasterio", "test_geotiff:test_rasterio_finds_the_mask_where_the_picture_is"),
     "index-png": ("Pillow", "test_writing:test_the_palette_png_shows_the_colours_of_the_classes"),
 }
 

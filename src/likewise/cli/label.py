@@ -28,7 +28,7 @@ def label(
         str | None,
         typer.Option(
             "--format",
-            help="The format to write: index-png, coco, labelme, voc, yolo, cvat or label-studio; "
+            help="The format to write: index-png, coco, labelme, voc, yolo, cvat, label-studio, examples or geotiff; "
             "csv or folders of classes of whole images. [default: index-png, of whole images csv]",
         ),
     ] = None,

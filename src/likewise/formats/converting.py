@@ -97,7 +97,7 @@ def sheets(dataset: Dataset, names: Sequence[str]) -> Iterator[Sheet]:
     for name in names:
         example = dataset.example(name)
         labels = resolve(example, name, example.size(), classes, declared(dataset.targets), dataset.unlabelled)
-        yield of_labels(dataset.images[name] or f"{name}.png", labels, classes, dict(dataset.targets))
+        yield of_labels(dataset.images[name] or f"{name}.png", labels, classes, dict(dataset.targets), example.image)
 
 
 def convert(conversion: Conversion, out: str | os.PathLike[str], *, images: bool = True) -> list[Path]:

@@ -75,6 +75,7 @@ FORMATS: tuple[Format, ...] = (
         label_studio.found,
         label_studio.opened,
     ),
+    Format("geotiff", False, True, "a label map as TIFF with the georeference of its image", "images/ + masks/", index_png.found, index_png.opened),
     Format("csv", True, True, "a table with a class an image: columns image, class", "labels.csv", class_table.found, class_table.opened),
     Format("folders", True, True, "a folder a class", "two or more folders of images, one a class", folders.found, folders.opened),
 )

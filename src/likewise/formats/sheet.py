@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from likewise.data import ClassTable, Instance, Labels, Prediction, Target
 from likewise.data.example import Unlabelled
 from likewise.data.geometry import Box, Point, box_to_pixels
+from likewise.data.images import ImageSource
 from likewise.data.instance import objects_of
 from likewise.formats.outline import has_hole
 from likewise.formats.pixels import numbers_in
@@ -77,6 +78,7 @@ class Sheet:
     unlabelled: Unlabelled = "background"
     scores: Mapping[int, float] = field(default_factory=dict)
     predicted: bool = False
+    image: ImageSource | None = None
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """The pixels (H, W) of a class, also those under other classes."""
@@ -163,10 +165,11 @@ def of_prediction(name: str, found: Prediction) -> Sheet:
         targets=found.targets,
         scores={number: float(found.class_confidence.get(classes[number], found.confidence)) for number in classes},
         predicted=True,
+        image=found.image,
     )
 
 
-def of_labels(name: str, labels: Labels, classes: ClassTable, targets: Mapping[str, Target]) -> Sheet:
+def of_labels(name: str, labels: Labels, classes: ClassTable, targets: Mapping[str, Target], image: ImageSource | None = None) -> Sheet:
     """What a person says of an image as a sheet; nothing that was read is dropped."""
     return Sheet(
         name,
@@ -184,6 +187,7 @@ def of_labels(name: str, labels: Labels, classes: ClassTable, targets: Mapping[s
         targets=targets,
         label=labels.label,
         unlabelled=labels.unlabelled,
+        image=image,
     )
 
 

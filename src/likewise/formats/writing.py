@@ -17,6 +17,7 @@ from likewise.formats import (
     cvat_writer,
     dense_files,
     examples_json_writer,
+    geotiff_writer,
     index_png_writer,
     keypoint_files,
     label_studio_writer,
@@ -41,6 +42,7 @@ ENCODERS: Mapping[str, Encoder] = {
     "yolo": yolo_writer.ENCODER,
     "cvat": cvat_writer.ENCODER,
     "label-studio": label_studio_writer.ENCODER,
+    "geotiff": geotiff_writer.ENCODER,
     "examples": examples_json_writer.ENCODER,
 }
 

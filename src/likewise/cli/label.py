@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import ChannelList, PresetName, Settings, UnlabelledName, parse_settings
 from likewise.errors import PartialFailureError, UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def label(
     unlabelled: Annotated[
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
+    channels: ChannelList = None,
     method: Annotated[
         str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
     ] = None,
@@ -68,6 +69,7 @@ def label(
     Nothing that stands in LABELS is overwritten. A run that was stopped goes on with --resume; an image that cannot be
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
+    from likewise.data.channels import Channels
     from likewise.labelling import RunOptions, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
@@ -87,6 +89,7 @@ def label(
         format=as_format,
         split=examples_split,
         unlabelled=None if unlabelled is None else unlabelled.value,
+        channels=None if channels is None else Channels.parse(channels),
         method=method,
         backbone=backbone,
         checkpoint=checkpoint,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import overload
 
 from likewise.data import ClassTable, Labels, Support, Target
+from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
 from likewise.data.resolve import resolve
 from likewise.errors import InputError
@@ -120,13 +121,14 @@ def read_support(
     unlabelled: Unlabelled | None = None,
     targets: Collection[str] | None = None,
     most: int | None = None,
+    channels: Channels | None = None,
 ) -> ReadSupport:
     """The labelled examples of a folder or file, with a sentence that says what was recognised.
 
     format: a name of `FORMATS`, recognised if None; split: a split of `dataset.json`, "all", or None for "support" where
     there is one; unlabelled: whether unlabelled pixels are "background" or "unknown" in all of them, None for what the
-    files say; targets, most: which labels and how many examples, see `formats.choosing`. Raises InputError (file, field,
-    reason, remedy) for what cannot be used.
+    files say; targets, most: which labels and how many examples, see `formats.choosing`; channels: which of a TIFF's channels are
+    shown, None for pictures of one or three. Raises InputError (file, field, reason, remedy) for what cannot be used.
     """
     place = Path(path)
     dataset = open_dataset(place, format)
@@ -135,6 +137,9 @@ def read_support(
         raise InputError(f"there are no labelled images ({dataset.layout})", where=str(place), remedy="Label at least one image")
     dataset.check_images(names)
     examples, classes, about = choose(dataset, names, targets, most)
+    for example in examples if channels is not None else ():
+        if isinstance(example.image, (str, os.PathLike)) and channels is not None:
+            example.image = ChannelImage(os.fspath(example.image), channels)
     support = Support(examples, classes, about, unlabelled or dataset.unlabelled)
     sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {_count(len(support), 'labelled image')}{_content(support)}"
     return ReadSupport(support, dataset.format, sentence, dataset.folder, chosen)

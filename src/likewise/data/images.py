@@ -37,7 +37,7 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
     if isinstance(source, np.ndarray):
         height, width = _checked_array(source).shape[:2]
         return int(height), int(width)
-    if isinstance(source, ChannelImage) or _is_foreign_tiff(source):
+    if not isinstance(source, Image.Image) and (isinstance(source, ChannelImage) or _is_foreign_tiff(os.fspath(source))):
         return channel_size(os.fspath(source), max_pixels)
     with _opened(source, max_pixels) as image:
         try:
@@ -110,12 +110,12 @@ def _where(source: ImageSource) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__} in memory>"
 
 
-def _is_foreign_tiff(source: str | os.PathLike[str] | Image.Image) -> bool:
+def _is_foreign_tiff(path: str) -> bool:
     """Whether a file is a TIFF of a kind that Pillow does not know: with many channels, or deep ones."""
-    if isinstance(source, Image.Image) or not os.fspath(source).lower().endswith((".tif", ".tiff")):
+    if not path.lower().endswith((".tif", ".tiff")):
         return False
     try:
-        with Image.open(source):
+        with Image.open(path):
             return False
     except UnidentifiedImageError:
         return True

@@ -110,7 +110,14 @@ def test_lists_are_splits_and_lists_of_one_class_are_not(voc, put, photo):
     assert [example.name for example in read_support(voc.folder, split="val").support.examples] == ["b"]
     with pytest.raises(InputError, match="no split 'dog_train'"):
         read_support(voc.folder, split="dog_train")
-    assert [entry.name for entry in list_images(voc.folder / "JPEGImages").entries] == ["a.png", "b.png", "c.png"]
+    for folder in (voc.folder, voc.folder / "JPEGImages"):
+        assert [entry.name for entry in list_images(folder).entries] == ["a.png", "b.png", "c.png"]
+
+
+def test_masks_are_not_listed_as_images(voc, mask):
+    voc("SegmentationClass/a.png", mask)
+    voc("SegmentationObject/a.png", mask)
+    assert [entry.name for entry in list_images(voc.folder).entries] == ["a.png"]
 
 
 def test_a_truth_needs_no_images(put):

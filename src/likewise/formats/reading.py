@@ -21,7 +21,8 @@ from likewise.formats.recognise import found_format, open_dataset
 from likewise.formats.scan import is_image, walk
 
 PLAIN = "images"  # the format of a folder that is to be read as images and nothing else
-_TELLING = ("dataset.json", "examples.json", "images")
+_TELLING = ("dataset.json", "examples.json", "images", "JPEGImages", "data.yaml", "annotations.xml")
+_TELLING_ENDINGS = (".json", ".xml", ".yaml", ".yml")
 _LIST_ENDINGS = (".txt", ".lst", ".list")
 
 
@@ -175,7 +176,7 @@ def read_truth(path: str | os.PathLike[str], *, format: str | None = None, split
 
 def _declared_format(place: Path, split: str | None) -> str | None:
     """The format of a file or folder in which something says which files are images."""
-    telling = place.suffix.lower() == ".json" if place.is_file() else split or any((place / name).exists() for name in _TELLING)
+    telling = place.suffix.lower() in _TELLING_ENDINGS if place.is_file() else split or any((place / name).exists() for name in _TELLING)
     known = found_format(place) if telling else None
     return known.name if known else None
 

@@ -148,6 +148,7 @@ def test_what_a_task_of_ours_says_is_a_prediction_with_a_score(put, mask):
         (task(result("keypointlabels", {"x": 1, "y": 1}, original_width=10**6, original_height=10**6)), "pixels"),
         (task(result("keypointlabels", {"x": 1, "y": 1}), result("keypointlabels", {"x": 1, "y": 1}, original_width=11)), "2 sizes"),
         (task(image=""), "names no image"),
+        (task(image="a" * 300 + ".png"), "no name of a file"),
         (task(image="/data/local-files/?d=../.."), "names no image"),
     ],
 )

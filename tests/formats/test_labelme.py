@@ -163,6 +163,7 @@ def test_a_folder_of_labelme_files_lists_all_its_images(put, photo):
         (file([shape("mask", [[8, 5], [9, 6]], mask=png(np.ones((4, 5), np.uint8)))]), "does not fit"),
         (file([shape("mask", [[8, 5], [9, 6]], mask="!")]), "base64|not an image"),
         (file([], imagePath="../../../etc/passwd"), "outside"),
+        (file([], imagePath="a" * 300 + ".png"), "no name of a file"),
         (file([], imageHeight=10**6, imageWidth=10**6), "pixels"),
         (file([], imageHeight=10, imageWidth=7), "7x10, its image 10x7"),
     ],

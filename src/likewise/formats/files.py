@@ -111,9 +111,22 @@ def inside(root: Path, name: str, where: str) -> Path:
     if not name or "\0" in name or relative.is_absolute() or (relative.parts and relative.parts[0].endswith(":")):
         raise InputError(f"{name!r} is not a path inside the folder", where=where, remedy="Name files relative to the folder of the data set")
     path = Path(os.path.normpath(root / relative))
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        path.is_file()
+        within = path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError) as error:  # a name that is too long, or has characters that no file system takes
+        raise InputError(f"{name[:80]!r} is no name of a file", where=where, remedy="Name files relative to the folder of the data set") from error
+    if not within:
         raise InputError(f"{name!r} lies outside {root}", where=where, remedy="Put the file into the folder, or give the folder that holds both")
     return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def likeliest_root(bases: Iterable[Path], folder: Path, names: Iterable[str], where: str) -> Path:

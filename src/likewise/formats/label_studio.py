@@ -178,7 +178,7 @@ def _image_of(task: TaskEntry, where: str) -> str:
 
 def _placed(written: Sequence[str], root: Path, file: Path) -> dict[str, str]:
     """Name -> file ("" where it is not there) of the images in the order of the tasks; InputError for two tasks of one image."""
-    found_files = [_found(root, each) or _without_upload(each) for each in written]
+    found_files = [_found(root, each, f"{file}: data") or _without_upload(each) for each in written]
     if len(set(found_files)) < len(found_files):
         twice = next(each for index, each in enumerate(found_files) if each in found_files[:index])
         raise InputError(f"two tasks have the image {twice!r}", where=str(file), remedy="Export each image once")
@@ -186,12 +186,12 @@ def _placed(written: Sequence[str], root: Path, file: Path) -> dict[str, str]:
     return {names[each]: each if inside(root, each, str(file)).is_file() else "" for each in found_files}
 
 
-def _found(root: Path, written: str) -> str:
+def _found(root: Path, written: str, where: str) -> str:
     """The file that an address means: the longest of its ends that is there, also without what an upload puts before the name."""
     steps = written.split("/")
     ends = ["/".join(steps[first:]) for first in range(len(steps))]
     for end in [*ends, _without_upload(steps[-1])]:
-        if inside(root, end, "data").is_file():
+        if inside(root, end, where).is_file():
             return end
     return ""
 

@@ -27,7 +27,7 @@ from likewise.errors import InputError
 from likewise.formats.canvas import Canvas, box_around, ellipse_mask, grouped
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_dataset_file
-from likewise.formats.files import for_each, inside, problems_error, read_json, validate
+from likewise.formats.files import for_each, inside, is_file, problems_error, read_json, validate
 from likewise.formats.maps import check_pixels, decode_index_mask
 from likewise.formats.scan import has_ending, is_image, walk
 
@@ -156,7 +156,7 @@ def _image_path(folder: Path, name: str, content: LabelmeFile) -> str | None:
     where = f"{folder / name}.json: imagePath"
     written = content.image_path.replace("\\", "/")
     bare = written.rpartition("/")[2]
-    if bare and (beside / bare).is_file():
+    if bare and is_file(beside / bare):
         return (beside / bare).relative_to(folder).as_posix()
     if written and (content.image_data is None or not written.startswith(("/", ".."))):
         path = inside(folder, (Path(name).parent / written).as_posix() if not written.startswith("/") else written, where)

@@ -202,3 +202,12 @@ def test_hidden_files_and_other_endings_are_no_images():
     assert [is_image_path(Path(name)) for name in ("a.JPG", "b.tiff", ".c.png", "d.txt", "png")] == [True, True, False, False, False]
     assert describe_source("x/y.png") == "x/y.png"
     assert "in memory" in describe_source(PHOTO)
+
+
+def test_the_size_of_an_image_that_ends_early_is_refused_by_name(tmp_path):
+    path = tmp_path / "half.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(ImageError, match="damaged") as caught:
+        image_size(path)
+    assert caught.value.where == str(path)

@@ -272,3 +272,29 @@ def test_a_category_that_is_there_and_said_to_be_absent_is_a_problem(put, conten
     put("instances.json", content)
     with pytest.raises(InputError, match=r"images\[0\].neg_category_ids.*category 3"):
         read_support(put.folder)
+
+
+def test_each_annotation_is_an_object_of_its_class(put, content):
+    put("instances.json", content)
+    for example in read_support(put.folder).support.examples:
+        drawn = [each for each in content["annotations"] if each.get("segmentation") and not each.get("iscrowd")]
+        assert sum(map(len, example.labels.instances.values())) <= len(drawn)
+        for number, objects in example.labels.instances.items():
+            assert np.array_equal(np.logical_or.reduce([one.mask(example.labels.size) for one in objects]), example.labels.mask(number))
+
+
+def test_keypoints_of_two_objects_in_one_image_are_left_alone_and_of_one_are_read(put, content):
+    content["categories"][0]["keypoints"] = ["nose", "tail"]
+    number = content["categories"][0]["id"]
+    points = {"image_id": content["images"][0]["id"], "category_id": number, "keypoints": [3, 4, 2, 9, 9, 0]}
+    content["annotations"].append({"id": 91, "bbox": [1, 1, 3, 3]} | points)
+    put("instances.json", content)
+    support = read_support(put.folder).support
+    assert [example.labels.keypoints for example in support.examples if example.labels.keypoints] == [{"nose": (3.5, 4.5)}]
+    content["annotations"].append({"id": 92, "bbox": [1, 1, 3, 3]} | points)
+    put("instances.json", content)
+    assert read_support(put.folder).support.keypoints == ()
+    content["annotations"][-1]["keypoints"] = [1, 2]
+    put("instances.json", content)
+    with pytest.raises(InputError, match="keypoints has 2 numbers"):
+        read_support(put.folder)

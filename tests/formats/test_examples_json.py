@@ -175,3 +175,10 @@ def test_a_key_that_is_written_twice_is_refused(put, photo):
     put("examples.json", '{"examples": [{"image": "a.png", "tags": {"cat": true, "cat": false}}]}')
     with pytest.raises(InputError, match="'cat' is written twice"):
         read_support(put.folder)
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".png", "\ud800.png", "a\0b.png"])
+def test_names_that_no_file_can_have_are_refused(put, name):
+    put("examples.json", {"examples": [{"image": name, "tags": {"cat": True}}]})
+    with pytest.raises(InputError, match=r"no name of a file|not a path inside"):
+        read_support(put.folder)

@@ -276,3 +276,19 @@ def test_normals_of_the_real_set_are_unit_vectors_that_face_the_camera(shared):
     assert (known[:, 2] < 0).mean() > 0.99
     raw = np.asarray(Image.open(shared / "rgbd" / "depth" / "frame_0000.png"))
     assert np.array_equal(np.isnan(dense["depth"][:, :, 0]), raw == 0)
+
+
+@pytest.mark.parametrize("place", ["masks/a.instances.png", "instances/a.png"])
+def test_objects_are_told_apart_by_a_second_png(put, photo, place):
+    classes, numbers = np.zeros((7, 10), np.uint8), np.zeros((7, 10), np.uint16)
+    classes[1:3, 1:9], classes[5, :] = 1, 2
+    numbers[1:3, 1:4], numbers[1:3, 4:9], numbers[5, 2:4] = 7, 40_000, 9
+    put("images/a.png", photo)
+    put("masks/a.png", classes)
+    put(place, numbers)
+    labels = read_support(put.folder).support.examples[0].labels
+    assert {number: [one.box for one in objects] for number, objects in labels.instances.items()} == {1: [(1, 1, 4, 3), (4, 1, 9, 3)], 2: [(2, 5, 4, 6)]}
+    assert np.array_equal(labels.label_map, classes)
+    put(place, numbers[:6])
+    with pytest.raises(InputError, match="it is 10x6, the mask 10x7"):
+        read_support(put.folder)

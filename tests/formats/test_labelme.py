@@ -17,6 +17,7 @@ from likewise.errors import InputError
 from likewise.formats import list_images, open_writer, read_support, read_truth, recognise, write_prediction
 from likewise.formats.labelme_writer import encode
 from likewise.formats.outline import outline
+from likewise.formats.sheet import of_prediction
 
 
 def png(values):
@@ -68,6 +69,18 @@ def test_a_mask_is_pasted_at_its_box(read):
     mask = read([shape("mask", [[6, 4], [8, 5]], mask=png(patch))]).examples[0].labels.mask(1)
     assert np.array_equal(mask[4:6, 6:9], patch > 0)
     assert mask.sum() == 5
+
+
+def test_a_polygon_inside_another_of_its_group_is_a_hole_and_others_are_united(read):
+    outer, hole, island = ([[low, low], [high, low], [high, high], [low, high]] for low, high in ((0, 7), (1, 6), (3, 4)))
+    across = [[6, 2], [9, 2], [9, 4], [6, 4]]
+    shapes = [shape("polygon", ring, group_id=3) for ring in (hole, outer, across, island)]
+    labels = read([*shapes, shape("polygon", [[8, 5], [10, 5], [10, 7], [8, 7]])]).examples[0].labels
+    expected = np.zeros((7, 10), bool)
+    expected[0:7, 0:7], expected[1:6, 1:6], expected[3, 3], expected[2:4, 6:9] = True, False, True, True
+    one, other = labels.instances[1]
+    assert np.array_equal(one.mask((7, 10)), expected)
+    assert other.box == (8, 5, 10, 7)
 
 
 def test_points_and_lines_are_sparse_labels_that_leave_the_rest_unknown(read):
@@ -150,6 +163,7 @@ def test_a_folder_of_labelme_files_lists_all_its_images(put, photo):
         (file([shape("mask", [[8, 5], [9, 6]], mask=png(np.ones((4, 5), np.uint8)))]), "does not fit"),
         (file([shape("mask", [[8, 5], [9, 6]], mask="!")]), "base64|not an image"),
         (file([], imagePath="../../../etc/passwd"), "outside"),
+        (file([], imagePath="a" * 300 + ".png"), "no name of a file"),
         (file([], imageHeight=10**6, imageWidth=10**6), "pixels"),
         (file([], imageHeight=10, imageWidth=7), "7x10, its image 10x7"),
     ],
@@ -186,7 +200,7 @@ def test_any_label_map_is_read_back_to_every_pixel(labels):
     from pathlib import Path
 
     table = ClassTable({1: "a", 2: "b", 3: "c"})
-    content = encode("x", "x.png", Prediction(table, {}, labels, {}, {}, 1.0))["x.json"]
+    content = encode("x", of_prediction("x.png", Prediction(table, {}, labels, {}, {}, 1.0)))["x.json"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x.json").write_bytes(content)
         (Path(folder) / "classes.json").write_text(json.dumps({"1": "a", "2": "b", "3": "c"}))

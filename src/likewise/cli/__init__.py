@@ -14,6 +14,8 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from likewise import __version__
+from likewise.cli.check import check
+from likewise.cli.convert import convert
 from likewise.cli.data import data_app
 from likewise.cli.demo import demo
 from likewise.cli.evaluate import evaluate
@@ -52,6 +54,8 @@ app.command("label")(label)
 app.command("learn")(learn)
 app.command("refine")(refine)
 app.command("inspect")(inspect)
+app.command("check")(check)
+app.command("convert")(convert)
 app.add_typer(weights_app, name="weights")
 app.command("methods")(methods)
 app.command("evaluate")(evaluate)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import ChannelList, PresetName, Settings, UnlabelledName, parse_settings
 from likewise.errors import PartialFailureError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def label(
         str | None,
         typer.Option(
             "--format",
-            help="The format to write: index-png, coco or labelme; csv or folders of classes of whole images. [default: index-png, of whole images csv]",
+            help="The format to write: index-png, coco, labelme, voc, yolo, cvat, label-studio, examples or geotiff; "
+            "csv or folders of classes of whole images. [default: index-png, of whole images csv]",
         ),
     ] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write NAME.overlay.jpg.")] = False,
@@ -44,6 +45,7 @@ def label(
     unlabelled: Annotated[
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
+    channels: ChannelList = None,
     method: Annotated[
         str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
     ] = None,
@@ -67,6 +69,7 @@ def label(
     Nothing that stands in LABELS is overwritten. A run that was stopped goes on with --resume; an image that cannot be
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
+    from likewise.data.channels import Channels
     from likewise.labelling import RunOptions, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
@@ -86,6 +89,7 @@ def label(
         format=as_format,
         split=examples_split,
         unlabelled=None if unlabelled is None else unlabelled.value,
+        channels=None if channels is None else Channels.parse(channels),
         method=method,
         backbone=backbone,
         checkpoint=checkpoint,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import ChannelList, PresetName, Settings, UnlabelledName, parse_settings
 from likewise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def learn(
     unlabelled: Annotated[
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
+    channels: ChannelList = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     compact: Annotated[bool, typer.Option("--compact", help="Leave out what --add and --forget need: a small file that stays as it is.")] = False,
@@ -63,8 +64,12 @@ def learn(
     The file opens on any machine that has the weights. With --add or --forget EXAMPLES is an existing .task file: the
     task learns again without passing the examples it knows through the backbone.
     """
+    from likewise.data.channels import Channels
+
     place = {"device": device, "engine": engine}
-    reading = {"format": as_format, "split": split, "unlabelled": None if unlabelled is None else unlabelled.value, "targets": target or None, "most": first}
+    chosen = None if channels is None else Channels.parse(channels)
+    said = None if unlabelled is None else unlabelled.value
+    reading = {"format": as_format, "split": split, "unlabelled": said, "targets": target or None, "most": first, "channels": chosen}
     if add or forget:
         _refuse({"--method": method, "--backbone": backbone, "--checkpoint": checkpoint, "--preset": preset, "--set": settings})
         if examples.suffix != ENDING:

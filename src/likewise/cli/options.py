@@ -10,6 +10,10 @@ import typer
 
 from likewise.errors import UsageError
 
+ChannelList = Annotated[
+    str | None,
+    typer.Option("--channels", metavar="R,G,B|N", help="Channels of TIFF pictures to show, counted from 1; deep ones are scaled by percentiles."),
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")]
 
 

@@ -40,10 +40,11 @@ def refine(
     OUT/masks where they are wrong, then label or learn from OUT.
     """
     from likewise import formats, task
-    from likewise.labelling.refining import check_out, refine_folder
+    from likewise.formats.files import must_be_new
+    from likewise.labelling.refining import refine_folder
     from likewise.task.segment_anything import SegmentAnything
 
-    check_out(out)
+    must_be_new(out)
     promptable = None if by is None else SegmentAnything.opened(by)
     read = formats.read_support(examples, format=as_format, split=split, unlabelled=None if unlabelled is None else unlabelled.value)
     print(read.sentence, file=sys.stderr)

@@ -132,12 +132,18 @@ _FIRST: tuple[tuple[int, int, int], ...] = (
 
 def palette(count: int = 256) -> NDArray[np.uint8]:
     """Distinct colours (count, 3) uint8; row 0 is black."""
+    colours = voc_palette(count)
+    colours[: len(_FIRST)] = _FIRST[:count]
+    return colours
+
+
+def voc_palette(count: int = 256) -> NDArray[np.uint8]:
+    """The colours (count, 3) uint8 of Pascal VOC's tools: three bits of the number at a time go to red, green and blue, the lowest first."""
     index = np.arange(count)
     colours = np.zeros((count, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
             colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    colours[: len(_FIRST)] = _FIRST[:count]
     return colours
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.data.images import ImageSource, describe_source, image_digest, image_size, read_image
+from likewise.data.instance import Instance
 from likewise.data.labels import LabelKind
 from likewise.errors import InputError, close_match
 
@@ -24,6 +25,7 @@ class Example:
     image: a path, a PIL image or an array (H, W[, 3]); name: unique in a support, the file's stem unless given;
     label_map: (H, W) with 0 background, class numbers, 255 (or -1 in signed maps) ignore;
     masks: {class: (H, W) bool}, may overlap (the smaller lies on top where one label is needed);
+    instances: {class: [Instance]}, an object each, where they are told apart; the mask of their class is all of them;
     boxes: {class: [(x0, y0, x1, y1)]}, half open; points: {class: {"positive": [(x, y)], "negative": [...]}};
     scribbles: {class: [[(x, y), ...]]}, polylines; tags: {class: True | False}, present or absent;
     keypoints: {name: (x, y) | None}, None for "not visible"; dense: {target: (H, W) or (H, W, C)}, NaN for unknown;
@@ -46,6 +48,7 @@ class Example:
         keypoints: Mapping[str, Sequence[float] | None] | None = None,
         dense: Mapping[str, NDArray[np.generic]] | None = None,
         label: ClassKey | None = None,
+        instances: Mapping[ClassKey, Sequence[Instance]] | None = None,
         unlabelled: Unlabelled = "background",
     ) -> None:
         if unlabelled not in get_args(Unlabelled):
@@ -63,6 +66,7 @@ class Example:
         self.keypoints = dict(keypoints or {})
         self.dense = dict(dense or {})
         self.label = label
+        self.instances = {key: tuple(objects) for key, objects in (instances or {}).items() if objects}
         self.unlabelled: Unlabelled = unlabelled
         if not self.kinds():
             raise InputError(
@@ -74,7 +78,7 @@ class Example:
     def kinds(self) -> frozenset[LabelKind]:
         """The kinds of labels that this example carries."""
         carried: dict[LabelKind, Any] = {
-            LabelKind.MASK: self.label_map is not None or self.masks,
+            LabelKind.MASK: self.label_map is not None or self.masks or self.instances,
             LabelKind.BOX: self.boxes,
             LabelKind.POINT: self.points,
             LabelKind.SCRIBBLE: self.scribbles,
@@ -90,7 +94,7 @@ class Example:
         keys: list[ClassKey] = []
         if self.label_map is not None:
             keys += [int(number) for number in np.unique(np.asarray(self.label_map)) if 0 < number != 255]
-        for mapping in (self.masks, self.boxes, self.points, self.scribbles, self.tags):
+        for mapping in (self.masks, self.instances, self.boxes, self.points, self.scribbles, self.tags):
             keys += list(mapping)
         if self.label is not None:
             keys.append(self.label)

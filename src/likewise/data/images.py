@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from likewise.data.channels import ChannelImage, channel_size, read_channels
 from likewise.errors import ImageError
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit below is checked before decoding, with a message that helps
@@ -36,8 +37,15 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
     if isinstance(source, np.ndarray):
         height, width = _checked_array(source).shape[:2]
         return int(height), int(width)
+    if not isinstance(source, Image.Image) and (isinstance(source, ChannelImage) or _is_foreign_tiff(os.fspath(source))):
+        return channel_size(os.fspath(source), max_pixels)
     with _opened(source, max_pixels) as image:
-        turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        except Exception as error:  # of a PNG all pixels are decoded for it: see read_image
+            raise _damaged(error, _where(source)) from error
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
@@ -50,10 +58,16 @@ def read_image(source: ImageSource, *, at_least: tuple[int, int] | None = None, 
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
+    if isinstance(source, ChannelImage):
+        return read_channels(source, max_pixels)
     with _opened(source, max_pixels) as image:
         where = _where(source)
         if getattr(image, "n_frames", 1) > 1:
-            raise ImageError(f"it has {getattr(image, 'n_frames', 1)} pages or frames", where=where, remedy="Save each page as an image of its own")
+            raise ImageError(
+                f"it has {getattr(image, 'n_frames', 1)} pages or frames",
+                where=where,
+                remedy="Save each page as an image of its own; of a TIFF choose some with --channels 1,2,3",
+            )
         if at_least is not None and image.format == "JPEG":
             side = max(at_least)  # before the rotation is applied either side may become the height
             image.draft(None, (side, side))
@@ -65,7 +79,7 @@ def read_image(source: ImageSource, *, at_least: tuple[int, int] | None = None, 
         except ImageError:
             raise
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and more
-            raise ImageError(f"the image is damaged ({error})", where=where, remedy="Open and save it again, or take it out of the folder") from error
+            raise _damaged(error, where) from error
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -96,6 +110,23 @@ def _where(source: ImageSource) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__} in memory>"
 
 
+def _is_foreign_tiff(path: str) -> bool:
+    """Whether a file is a TIFF of a kind that Pillow does not know: with many channels, or deep ones."""
+    if not path.lower().endswith((".tif", ".tiff")):
+        return False
+    try:
+        with Image.open(path):
+            return False
+    except UnidentifiedImageError:
+        return True
+    except Exception:  # whatever a decoder raises: told by name when the image is opened
+        return False
+
+
+def _damaged(error: Exception, where: str) -> ImageError:
+    return ImageError(f"the image is damaged ({error})", where=where, remedy="Open and save it again, or take it out of the folder")
+
+
 def _opened(source: str | os.PathLike[str] | Image.Image, max_pixels: int) -> Image.Image:
     where = _where(source)
     if isinstance(source, Image.Image):
@@ -109,7 +140,9 @@ def _opened(source: str | os.PathLike[str] | Image.Image, max_pixels: int) -> Im
         except FileNotFoundError as error:
             raise ImageError("there is no such file", where=where, remedy="Check the path") from error
         except UnidentifiedImageError as error:
-            raise ImageError("it is not an image that can be read", where=where, remedy="Use PNG, JPEG, TIFF, BMP or WebP") from error
+            tiff = where.lower().endswith((".tif", ".tiff"))
+            remedy = "If it has many channels, or deep ones, choose some with --channels 3,2,1" if tiff else "Use PNG, JPEG, TIFF, BMP or WebP"
+            raise ImageError("it is not an image that can be read", where=where, remedy=remedy) from error
         except Exception as error:  # see read_image: decoders raise many kinds while reading a header
             raise ImageError(f"its header cannot be read ({error})", where=where, remedy="Open and save it again, or take it out of the folder") from error
     if image.width * image.height > max_pixels:
@@ -125,7 +158,9 @@ def _to_rgb(image: Image.Image, where: str) -> NDArray[np.uint8]:
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
         return _grey_to_rgb(np.asarray(image), where)
     if image.mode == "F":
-        raise ImageError("its pixels are floating-point numbers, whose range is unknown", where=where, remedy="Save it as 8-bit or 16-bit")
+        raise ImageError(
+            "its pixels are floating-point numbers, whose range is unknown", where=where, remedy="Save it as 8-bit or 16-bit, or scale it with --channels 1"
+        )
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba).convert("RGB"))

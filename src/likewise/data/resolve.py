@@ -13,6 +13,7 @@ from likewise.data.classes import ClassTable
 from likewise.data.dense_values import dense_values
 from likewise.data.example import Example, Unlabelled
 from likewise.data.geometry import area_resize
+from likewise.data.instance import Instance, union
 from likewise.data.labels import LabelKind
 from likewise.data.target import Target
 from likewise.errors import InputError, close_match
@@ -25,13 +26,15 @@ class Labels:
     """The labels of one image, with class numbers for keys and everything checked.
 
     size (H, W); label_map (H, W) int16, 0 background, -1 ignore, or None without pixel labels; masks: only those
-    whose pixels lie partly under another mask, (H, W) bool; boxes (K, 4), points ((P, 2) positive, (Q, 2)
-    negative), scribbles [(K, 2)], all float64 in pixels; dense {target: (H, W, C) float32}, NaN unknown.
+    whose pixels lie partly under another mask, (H, W) bool; instances: objects, where they are told apart; boxes (K, 4),
+    points ((P, 2) positive, (Q, 2) negative), scribbles [(K, 2)], all float64 in pixels; dense {target: (H, W, C) float32},
+    NaN unknown.
     """
 
     size: tuple[int, int]
     label_map: NDArray[np.int16] | None = None
     masks: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
+    instances: Mapping[int, Sequence[Instance]] = field(default_factory=dict)
     boxes: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
     points: Mapping[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
     scribbles: Mapping[int, Sequence[NDArray[np.float64]]] = field(default_factory=dict)
@@ -109,6 +112,7 @@ def resolve(example: Example, where: str, size: tuple[int, int], table: ClassTab
         size=size,
         label_map=label_map,
         masks=hidden,
+        instances={number: _inside(value, place, size) for number, place, value in numbered("instances")},
         boxes={number: _boxes(value, place, size) for number, place, value in numbered("boxes")},
         points={number: _points(value, place, size) for number, place, value in numbered("points")},
         scribbles={number: _scribbles(value, place, size) for number, place, value in numbered("scribbles")},
@@ -153,7 +157,7 @@ def _check_agreement(labels: Labels, where: str, table: ClassTable) -> None:
 
 
 def _pixel_labels(example: Example, where: str, size: tuple[int, int], table: ClassTable) -> tuple[NDArray[np.int16] | None, dict[int, NDArray[np.bool_]]]:
-    if example.label_map is None and not example.masks:
+    if example.label_map is None and not example.masks and not example.instances:
         return None, {}
     combined = np.zeros(size, np.int16)
     if example.label_map is not None:
@@ -163,10 +167,23 @@ def _pixel_labels(example: Example, where: str, size: tuple[int, int], table: Cl
         mask = _sized(np.asarray(value), f"{where}: masks[{key!r}]", size).astype(bool)
         number = _number(table, key, f"{where}: masks")
         masks[number] = mask | masks[number] if number in masks else mask
+    for key, objects in example.instances.items():
+        number = _number(table, key, f"{where}: instances")
+        mask = union(_inside(objects, f"{where}: instances[{key!r}]", size), size)
+        masks[number] = mask | masks[number] if number in masks else mask
     for number in sorted(masks, key=lambda n: int(masks[n].sum()), reverse=True):
         combined[masks[number]] = number
     hidden = {number: mask for number, mask in masks.items() if bool((combined[mask] != number).any())}
     return combined, hidden
+
+
+def _inside(objects: Sequence[Instance], where: str, size: tuple[int, int]) -> Sequence[Instance]:
+    """The objects as they are; InputError for one that does not lie inside the image."""
+    for index, each in enumerate(objects):
+        x0, y0, x1, y1 = each.box
+        if x0 < 0 or y0 < 0 or y1 > size[0] or x1 > size[1]:
+            raise InputError(f"an object at {each.box} does not fit the image of {size[1]}x{size[0]}", where=f"{where}[{index}]", remedy="Check its place")
+    return objects
 
 
 def _label_map(values: NDArray[np.generic], where: str, size: tuple[int, int], table: ClassTable) -> NDArray[np.int16]:

@@ -46,5 +46,5 @@ def _with_some(whole: Example, targets: Collection[str]) -> Example | None:
     some.keypoints = whole.keypoints if KEYPOINTS in targets else {}
     if CLASSES not in targets:
         some.label_map, some.label = None, None
-        some.masks, some.boxes, some.points, some.scribbles, some.tags = {}, {}, {}, {}, {}
+        some.masks, some.instances, some.boxes, some.points, some.scribbles, some.tags = {}, {}, {}, {}, {}, {}
     return some if some.kinds() else None

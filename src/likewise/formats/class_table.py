@@ -64,7 +64,7 @@ def opened(path: Path) -> Dataset:
 def encoded(lines: Iterable[Mapping[str, Any]], classes: ClassTable) -> Iterable[bytes]:
     """The bytes of labels.csv in parts: for each line of a run {"image", "probabilities", "confidence"} its class and all probabilities, in UTF-8."""
     names = list(classes.names.values())
-    yield _line([*COLUMNS, *map(safe_cell, names)])
+    yield table_line([*COLUMNS, *map(safe_cell, names)])
     for line in lines:
         probabilities = line.get("probabilities")
         if not probabilities:
@@ -73,7 +73,7 @@ def encoded(lines: Iterable[Mapping[str, Any]], classes: ClassTable) -> Iterable
         probability = 1 - sum(probabilities.values()) if chosen is None else probabilities[chosen]
         label = NONE_WORD if chosen is None else chosen
         numbers = [probability, line["confidence"], *(probabilities[name] for name in names)]
-        yield _line([safe_cell(line["image"]), safe_cell(label), *(f"{number:.6f}" for number in numbers)])
+        yield table_line([safe_cell(line["image"]), safe_cell(label), *(f"{number:.6f}" for number in numbers)])
 
 
 def safe_cell(text: str) -> str:
@@ -94,7 +94,8 @@ def plain_cell(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
 
 
-def _line(cells: Sequence[str]) -> bytes:
+def table_line(cells: Sequence[str]) -> bytes:
+    """A line of the table, as bytes."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerow(cells)
     return stream.getvalue().encode("utf-8", "surrogateescape")

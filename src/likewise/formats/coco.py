@@ -1,7 +1,7 @@
-"""COCO instances: polygons, run lengths in both forms, crowd regions and boxes.
+"""COCO instances and keypoints: polygons, run lengths in both forms, crowd regions and boxes.
 
 Category ids are kept as class numbers, gaps and all; where they cannot be (0, 255, beyond 32766) the categories are numbered
-from 1 in the order of their ids. The parts of one annotation and the annotations of one class are united. A crowd
+from 1 in the order of their ids. The parts of one annotation are united; each annotation is an object of its class. A crowd
 region is ignored, and so is the inside of a box without outline in an image that has outlines besides. An image that
 lists `neg_category_ids` (LVIS) was searched for these and the annotated categories alone: they are absent, and what is
 not labelled in it is unknown.
@@ -9,6 +9,7 @@ not labelled in it is unknown.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from likewise.data import ClassTable, Example
+from likewise.data import ClassTable, Example, Instance
 from likewise.data.classes import MAX_CLASSES
-from likewise.data.geometry import Box, box_to_pixels, fill_polygons
+from likewise.data.geometry import Box, Point, box_to_pixels, fill_polygons
 from likewise.errors import InputError
+from likewise.formats import coco_keypoints
 from likewise.formats.dataset import Dataset, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import inside, problems_error, read_json, validate
+from likewise.formats.files import likeliest_root, problems_error, read_json, there, validate
 from likewise.formats.maps import check_pixels
 from likewise.formats.rle import decode_mask, polygon_mask
 
 NAME = "coco"
 _USUAL = ("instances.json", "annotations.json", "_annotations.coco.json", "annotations/instances.json", "annotations/instances_default.json")
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_PANOPTIC = b'"segments_info"'  # those are files of coco_panoptic
 _SNIFF_LIMIT = 1 << 29
 
 
@@ -62,13 +65,15 @@ class Annotation(_Loose):
     segmentation: list[list[float]] | RunLengths | None = None
     bbox: list[float] | None = None
     iscrowd: int = 0
+    keypoints: list[float] | None = None
 
 
 class Category(_Loose):
-    """An entry of "categories"."""
+    """An entry of "categories"; keypoints: the names of its points."""
 
     id: int
     name: str
+    keypoints: list[str] = []
 
 
 class CocoFile(_Loose):
@@ -93,19 +98,22 @@ def opened(path: Path) -> Dataset:
     data = read_json(file)
     content = validate(CocoFile, data, file)
     folder = path if path.is_dir() else path.parent
-    numbers, classes = _table(content.categories, file)
+    numbers, classes = category_table(content.categories, file)
     entries = _by_name(content.images, file)
     drawn = _by_image(content, numbers, file)
+    sizes = {entry.id: (entry.height, entry.width) for entry in content.images}
+    points = coco_keypoints.by_image(content.annotations, {each.id: each.keypoints for each in content.categories}, sizes)
     root, images = _find_images(folder, file, content.images, entries)
 
     def example(name: str) -> Example:
         entry = entries[name]
         absent = [numbers[each] for each in entry.neg_category_ids or () if each in numbers]
-        return _example(root / (images[name] or entry.file_name), name, entry, drawn[entry.id], absent, f"{file}: {entry.file_name}")
+        return _example(root / (images[name] or entry.file_name), name, entry, drawn[entry.id], absent, points.get(entry.id), f"{file}: {entry.file_name}")
 
     about = read_beside(folder if (folder / "dataset.json").is_file() else file.parent)
     layout = file.relative_to(folder).as_posix()
-    return Dataset(NAME, folder, root, images, set(entries), example, layout, classes, {}, about.split, about.unlabelled)
+    kinds = tuple(dict.fromkeys(name for each in content.categories for name in each.keypoints)) if points else ()
+    return Dataset(NAME, folder, root, images, set(entries), example, layout, classes, {}, about.split, about.unlabelled, keypoints=kinds)
 
 
 def _json_of(path: Path) -> Path | None:
@@ -130,10 +138,10 @@ def _is_coco(file: Path) -> bool:
     if file.name.startswith(".") or file.stat().st_size > _SNIFF_LIMIT:
         return False
     content = file.read_bytes()
-    return all(key in content for key in _KEYS)
+    return all(key in content for key in _KEYS) and _PANOPTIC not in content
 
 
-def _table(categories: Sequence[Category], file: Path) -> tuple[dict[int, int], ClassTable]:
+def category_table(categories: Sequence[Category], file: Path) -> tuple[dict[int, int], ClassTable]:
     """Category id -> class number, and the table; equal names get their id behind them."""
     ids = sorted(each.id for each in categories)
     if len(set(ids)) != len(ids):
@@ -178,10 +186,11 @@ class _Drawn:
 
 def _by_image(content: CocoFile, numbers: Mapping[int, int], file: Path) -> dict[int | str, list[_Drawn]]:
     sizes = {entry.id: (entry.height, entry.width) for entry in content.images}
+    names = {each.id: each.keypoints for each in content.categories}
     drawn: dict[int | str, list[_Drawn]] = {key: [] for key in sizes}
     problems: list[tuple[str, str]] = []
     for place, each in enumerate(content.annotations):
-        reason = _problem(each, sizes, numbers)
+        reason = _problem(each, sizes, numbers) or coco_keypoints.problem(each, names)
         if reason:
             problems.append((f"annotations[{place}]", reason))
             continue
@@ -220,26 +229,24 @@ def _problem(each: Annotation, sizes: Mapping[int | str, tuple[int, int]], numbe
         x, y, w, h = each.bbox
         if not each.segmentation and (w <= 0 or h <= 0 or x >= width or y >= height or x + w <= 0 or y + h <= 0):
             return f"bbox {each.bbox} is empty or outside the image"
-    return "" if each.segmentation or each.bbox else "it has neither segmentation nor bbox"
+    return "" if each.segmentation or each.bbox or each.keypoints else "it has neither segmentation nor bbox nor keypoints"
 
 
 def _find_images(folder: Path, file: Path, listed: Sequence[Image], entries: Mapping[str, Image]) -> tuple[Path, dict[str, str]]:
     """The folder that the file names are relative to, and name -> file ("" where it is missing), never outside the data set."""
-    bases = dict.fromkeys(Path(base) for start in (file.parent, folder) for base in (start, start / "images", start / file.stem, start.parent / "images"))
-    within = [base for base in bases if base.is_dir() and base.resolve().is_relative_to(folder.resolve())]
+    subset = file.stem.rpartition("_")[2]  # "train2017" of annotations/instances_train2017.json
+    places = ("", "images", file.stem, "../images", subset, f"../{subset}", f"images/{subset}", f"../images/{subset}")
+    bases = (Path(os.path.normpath(start / place)) for start in (file.parent, folder) for place in places)
     where = f"{file}: file_name"
-    counts = {base: sum(inside(base, entry.file_name, where).is_file() for entry in listed[:20]) for base in within}
-    root = max(within, key=lambda base: counts[base])
-    made = {}
-    for name, entry in entries.items():
-        path = inside(root, entry.file_name, where)
-        made[name] = path.relative_to(root).as_posix() if path.is_file() else ""
-    return root, made
+    root = likeliest_root(bases, folder, (entry.file_name for entry in listed), where)
+    return root, {name: there(root, entry.file_name, where) for name, entry in entries.items()}
 
 
-def _example(path: Path, name: str, entry: Image, annotations: Sequence[_Drawn], absent: Sequence[int], where: str) -> Example:
+def _example(
+    path: Path, name: str, entry: Image, annotations: Sequence[_Drawn], absent: Sequence[int], points: Mapping[str, Point] | None, where: str
+) -> Example:
     size = (entry.height, entry.width)
-    masks: dict[int | str, NDArray[np.bool_]] = {}
+    objects: dict[int | str, list[Instance]] = {}
     boxes: dict[int | str, list[Box]] = {}
     ignored = np.zeros(size, bool)
     for each in annotations:
@@ -248,22 +255,24 @@ def _example(path: Path, name: str, entry: Image, annotations: Sequence[_Drawn],
             if each.crowd:
                 ignored |= mask
             else:
-                masks[each.number] = masks[each.number] | mask if each.number in masks else mask
+                one = Instance.of(mask)
+                objects.setdefault(each.number, []).extend([one] if one is not None else [])
         elif each.box is not None:
             if not each.crowd:
                 boxes.setdefault(each.number, []).append(each.box)
             x0, y0, x1, y1 = box_to_pixels(each.box, size)
             ignored[y0:y1, x0:x1] = True
-    only_boxes = bool(boxes) and not masks
+    only_boxes = bool(boxes or points) and not objects
     label_map = None if only_boxes else np.where(ignored, -1, 0).astype(np.int16)
     searched_for_all = entry.neg_category_ids is None
     return Example(
         path,
         name,
         label_map=label_map,
-        masks=masks,
+        instances=objects,
         boxes=boxes,
         tags=dict.fromkeys(absent, False),
+        keypoints=points,
         unlabelled="background" if searched_for_all else "unknown",
     )
 

@@ -6,7 +6,7 @@ with the closest match, keys that are written twice too, and all problems of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from likewise.data import ClassTable, Example, Target
+from likewise.data import ClassTable, Example, Instance, Target
 from likewise.data.target import TargetKind
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, without_ending
+from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import inside, problems_error, read_json, validate
 from likewise.formats.maps import Encoding, check_pixels, parse_formula, read_dense, read_index_mask
 from likewise.formats.rle import decode_mask
@@ -83,6 +84,7 @@ class ExampleEntry(_Strict):
     name: str | None = None
     label_map: str | None = None
     masks: dict[str, MaskSource | list[MaskSource]] = {}
+    instances: dict[str, list[MaskSource]] = {}
     boxes: dict[str, list[tuple[float, float, float, float]]] = {}
     points: dict[str, Points] = {}
     scribbles: dict[str, list[Pairs]] = {}
@@ -94,7 +96,7 @@ class ExampleEntry(_Strict):
 
     def is_labelled(self) -> bool:
         """Whether it carries any label."""
-        return any((self.label_map, self.masks, self.boxes, self.points, self.scribbles, self.tags, self.keypoints, self.dense, self.label))
+        return any((self.label_map, self.masks, self.instances, self.boxes, self.points, self.scribbles, self.tags, self.keypoints, self.dense, self.label))
 
 
 class ExamplesFile(_Strict):
@@ -143,7 +145,8 @@ def opened(path: Path) -> Dataset:
     labelled = {name for name, entry in entries.items() if entry.is_labelled()}
     keypoints = tuple(dict.fromkeys(name for entry in entries.values() for name in entry.keypoints))
     # `unlabelled` is the examples' own
-    return Dataset(NAME, folder, folder, images, labelled, example, file.name, classes, targets, content.split, keypoints=keypoints)
+    splits = content.split or read_beside(folder).split
+    return Dataset(NAME, folder, folder, images, labelled, example, file.name, classes, targets, splits, keypoints=keypoints)
 
 
 def _files(entry: ExampleEntry) -> Iterator[tuple[str, str]]:
@@ -151,10 +154,9 @@ def _files(entry: ExampleEntry) -> Iterator[tuple[str, str]]:
     yield "image", entry.image
     if entry.label_map:
         yield "label_map", entry.label_map
-    for key, mask in entry.masks.items():
-        for part in mask if isinstance(mask, list) else [mask]:
-            if isinstance(part, str):
-                yield f"masks.{key}", part
+    for field, part in _sources(entry):
+        if isinstance(part, str):
+            yield field, part
     for key, dense in entry.dense.items():
         yield f"dense.{key}", dense if isinstance(dense, str) else dense.path
 
@@ -166,10 +168,17 @@ def _problems(folder: Path, where: str, entry: ExampleEntry) -> Iterator[tuple[s
                 yield f"{where}.{field}", f"there is no file {name!r}"
         except InputError as error:
             yield f"{where}.{field}", error.what
+    for field, part in _sources(entry):
+        if isinstance(part, RunLengths) and min(part.size) < 1:
+            yield f"{where}.{field}", f"size is {part.size}"
+
+
+def _sources(entry: ExampleEntry) -> Iterator[tuple[str, MaskSource]]:
+    """(field, source) of every mask of an entry."""
     for key, mask in entry.masks.items():
-        for part in mask if isinstance(mask, list) else [mask]:
-            if isinstance(part, RunLengths) and min(part.size) < 1:
-                yield f"{where}.masks.{key}", f"size is {part.size}"
+        yield from ((f"masks.{key}", part) for part in (mask if isinstance(mask, list) else [mask]))
+    for key, objects in entry.instances.items():
+        yield from ((f"instances.{key}", part) for part in objects)
 
 
 def _table(classes: dict[str, str] | list[str], file: Path) -> ClassTable:
@@ -208,6 +217,7 @@ def _example(
         name,
         label_map=label_map,
         masks={_key(key, classes): _union(folder, mask, f"{where}: masks.{key}") for key, mask in entry.masks.items()},
+        instances={_key(key, classes): _objects(folder, objects, f"{where}: instances.{key}") for key, objects in entry.instances.items()},
         boxes={_key(key, classes): boxes for key, boxes in entry.boxes.items()},
         points={_key(key, classes): {"positive": points.positive, "negative": points.negative} for key, points in entry.points.items()},
         scribbles={_key(key, classes): lines for key, lines in entry.scribbles.items()},
@@ -239,6 +249,14 @@ def _union(folder: Path, mask: MaskSource | list[MaskSource], where: str) -> NDA
     if not parts or any(part.shape != parts[0].shape for part in parts):
         raise InputError("the parts of the mask have different sizes, or there are none", where=where, remedy="Give each the size of the image")
     return np.logical_or.reduce(parts)
+
+
+def _objects(folder: Path, sources: Sequence[MaskSource], where: str) -> list[Instance]:
+    """An object for each mask; InputError for one without a pixel."""
+    found = [Instance.of(_mask(folder, source, f"{where}[{place}]")) for place, source in enumerate(sources)]
+    if None in found:
+        raise InputError("the object has no pixel", where=f"{where}[{found.index(None)}]", remedy="Leave it out")
+    return [one for one in found if one is not None]
 
 
 def _mask(folder: Path, source: MaskSource, where: str) -> NDArray[np.bool_]:

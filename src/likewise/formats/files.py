@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NoReturn, TypeVar
@@ -19,6 +20,8 @@ MAX_JSON = 1 << 29  # bytes; the annotations of all of COCO's training images ar
 MAX_LISTED = 20  # problems that one message lists
 
 Model = TypeVar("Model", bound=BaseModel)
+Item = TypeVar("Item", bound=Hashable)
+Read = TypeVar("Read")
 
 
 def read_bytes(path: Path, limit: int = MAX_JSON) -> bytes:
@@ -55,13 +58,51 @@ def validate(model: type[Model], data: object, path: Path) -> Model:
         raise problems_error(path, problems) from error
 
 
+class ProblemsError(InputError):
+    """Several problems at once; `problems` has each with its own what, where and remedy."""
+
+    problems: Sequence[InputError] = ()
+
+
 def problems_error(path: Path, problems: Iterable[tuple[str, str]], remedy: str = "Correct these fields") -> InputError:
     """One InputError for all (field, reason) found in a file."""
-    lines = [f"{field}: {reason}" if field else reason for field, reason in problems]
+    listed = list(problems)
+    single = [InputError(reason, where=f"{path}: {field}" if field else str(path), remedy=remedy) for field, reason in listed]
+    if len(single) == 1:
+        return single[0]
+    error = ProblemsError(_told([f"{field}: {reason}" if field else reason for field, reason in listed]), where=str(path), remedy=remedy)
+    error.problems = single
+    return error
+
+
+def problems_of(error: InputError) -> Sequence[InputError]:
+    """The problems that an error stands for: its own ones, or itself."""
+    return error.problems if isinstance(error, ProblemsError) else [error]
+
+
+def for_each(items: Iterable[Item], read: Callable[[Item], Read]) -> dict[Item, Read]:
+    """What is read of each item; one InputError for all problems of all of them."""
+    found: dict[Item, Read] = {}
+    errors: list[InputError] = []
+    for item in items:
+        try:
+            found[item] = read(item)
+        except InputError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        problems = [problem for error in errors for problem in problems_of(error)]
+        joined = ProblemsError(_told([f"{each.where}: {each.what}" for each in problems]), where=errors[0].where, remedy=problems[0].remedy)
+        joined.problems = problems
+        raise joined
+    return found
+
+
+def _told(lines: Sequence[str]) -> str:
+    """A list of problems in words, of which the first are shown."""
     more = [f"and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
-    if len(lines) == 1:
-        return InputError(lines[0], where=str(path), remedy=remedy)
-    return InputError("\n  ".join([f"{len(lines)} problems:", *lines[:MAX_LISTED], *more]), where=str(path), remedy=remedy)
+    return "\n  ".join([f"{len(lines)} problems:", *lines[:MAX_LISTED], *more])
 
 
 def inside(root: Path, name: str, where: str) -> Path:
@@ -70,9 +111,42 @@ def inside(root: Path, name: str, where: str) -> Path:
     if not name or "\0" in name or relative.is_absolute() or (relative.parts and relative.parts[0].endswith(":")):
         raise InputError(f"{name!r} is not a path inside the folder", where=where, remedy="Name files relative to the folder of the data set")
     path = Path(os.path.normpath(root / relative))
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        path.is_file()
+        within = path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError) as error:  # a name that is too long, or has characters that no file system takes
+        raise InputError(f"{name[:80]!r} is no name of a file", where=where, remedy="Name files relative to the folder of the data set") from error
+    if not within:
         raise InputError(f"{name!r} lies outside {root}", where=where, remedy="Put the file into the folder, or give the folder that holds both")
     return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def likeliest_root(bases: Iterable[Path], folder: Path, names: Iterable[str], where: str) -> Path:
+    """Of some folders the one in which most of the first names are files; never one outside `folder`. InputError as in `inside`."""
+    some = list(itertools.islice(names, 20))
+    within = [base for base in dict.fromkeys(bases) if base.is_dir() and base.resolve().is_relative_to(folder.resolve())]
+    counts = {base: sum(inside(base, name, where).is_file() for name in some) for base in within}
+    return max(within, key=lambda base: counts[base])
+
+
+def there(root: Path, name: str, where: str) -> str:
+    """The posix path, relative to `root`, of a file that a text names; "" if it is not there. InputError as in `inside`."""
+    path = inside(root, name, where)
+    return path.relative_to(root).as_posix() if path.is_file() else ""
+
+
+def must_be_new(out: Path) -> None:
+    """OutputError unless a folder is not there, or empty."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError("there is something already", where=str(out), remedy="Name a new folder")
 
 
 @contextmanager

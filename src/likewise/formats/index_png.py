@@ -1,20 +1,22 @@
 """Index PNG: a mask beside each image whose numbers are the classes.
 
-    images/ + masks/ (+ depth/, normals/, keypoints.json, classes.json, dataset.json)      or      x.jpg next to x.png
+    images/ + masks/ (+ instances/, depth/, normals/, keypoints.json, classes.json, dataset.json)      or      x.jpg next to x.png
 
-0 is the background, 255 is ignored (65535 in 16-bit masks), classes are numbered from 1.
+0 is the background, 255 is ignored (65535 in 16-bit masks), classes are numbered from 1. Objects are told apart by a second PNG
+that numbers them, masks/NAME.instances.png or instances/NAME.png.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.data import ClassTable, Example
+from likewise.data import ClassTable, Example, Instance
+from likewise.data.instance import objects_of
 from likewise.errors import InputError
 from likewise.formats import keypoint_files
 from likewise.formats.dataset import Dataset, name_images, without_ending
@@ -26,6 +28,7 @@ from likewise.formats.scan import has_ending, is_image, walk
 
 NAME = "index-png"
 OVERLAY = ".overlay.jpg"
+INSTANCES = ".instances.png"  # NAME.instances.png numbers the objects of NAME from 1, 0 for none
 _SNIFFED = 32  # masks looked at to tell black-and-white ones from index masks
 
 
@@ -82,6 +85,7 @@ def opened(path: Path) -> Dataset:
     dense = {} if flat else {name: (encoding, _files_of(where)) for name, (_, encoding, where) in about.dense(path).items()}
     targets = {} if flat else {name: target for name, (target, _, _) in about.dense(path).items()}
     targets.update({target: kind for entries in named.values() for target, (kind, _, _) in entries.items()})
+    apart = _apart(path, masks_in, masks, flat=flat)
     black_and_white = _is_black_and_white(about, masks_in, masks.values())
     classes = about.table() or (ClassTable({1: "class 1"}) if black_and_white else None if masks else ClassTable({}))
 
@@ -93,7 +97,15 @@ def opened(path: Path) -> Dataset:
         label_map = _label_map(masks_in / masks[name], about.ignore, classes, black_and_white) if name in masks else None
         maps = {target: read_dense(files[name], encoding) for target, (encoding, files) in dense.items() if name in files}
         maps.update({target: read_dense(file, encoding) for target, (_, encoding, file) in named.get(name, {}).items()})
-        return Example(root / images[name], name, label_map=label_map, dense=maps, keypoints=points.get(name), unlabelled=about.unlabelled or "background")
+        return Example(
+            root / images[name],
+            name,
+            label_map=label_map,
+            instances=_instances(apart[name], label_map) if label_map is not None and name in apart else None,
+            dense=maps,
+            keypoints=points.get(name),
+            unlabelled=about.unlabelled or "background",
+        )
 
     labelled = {name for name in images if name in masks or name in named or points.get(name) or any(name in files for _, files in dense.values())}
     if black_and_white:
@@ -106,7 +118,7 @@ def _folders(root: Path, masks_in: Path, other: set[str]) -> tuple[dict[str, str
     images = name_images(walk(root, is_image))
     if not masks_in.is_dir():
         return images, {}
-    files = sorted(file for file in walk(masks_in, has_ending(*MASK_SUFFIXES)) if file not in other)
+    files = sorted(file for file in walk(masks_in, has_ending(*MASK_SUFFIXES)) if file not in other and not file.endswith(INSTANCES))
     lossy = next((file for file in walk(masks_in, has_ending(".jpg", ".jpeg")) if not file.endswith(OVERLAY)), None)
     if lossy is not None:
         raise InputError("a mask cannot be a JPEG, which changes the values", where=str(masks_in / lossy), remedy="Save masks as PNG")
@@ -124,7 +136,7 @@ def _folders(root: Path, masks_in: Path, other: set[str]) -> tuple[dict[str, str
 
 def _pairs(folder: Path, other: set[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Images by name and masks by the name of their image, of one folder: x.png or x.jpg.png is the mask of x.jpg."""
-    files = {file for file in walk(folder, is_image) if file not in other and not file.endswith(OVERLAY)}
+    files = {file for file in walk(folder, is_image) if file not in other and not file.endswith((OVERLAY, INSTANCES))}
     masks = {file: f"{file}.png" for file in files if f"{file}.png" in files}
     free = {file for file in files - set(masks.values()) if file.lower().endswith(".png") and file not in masks}
     by_stem = {without_ending(file): file for file in free}
@@ -134,6 +146,27 @@ def _pairs(folder: Path, other: set[str]) -> tuple[dict[str, str], dict[str, str
         return name_images(files), {}
     images = name_images(files - set(masks.values()))
     return images, {name: masks[file] for name, file in images.items() if file in masks}
+
+
+def _apart(path: Path, masks_in: Path, masks: Mapping[str, str], *, flat: bool) -> dict[str, Path]:
+    """The files that tell objects apart, by the name of their image: beside the mask, or in instances/."""
+    if not masks_in.is_dir():
+        return {}
+    files = {file.removesuffix(INSTANCES): masks_in / file for file in walk(masks_in, has_ending(INSTANCES))}
+    found = {name: files[without_ending(mask)] for name, mask in masks.items() if without_ending(mask) in files}
+    if flat or not (path / "instances").is_dir():
+        return found
+    folder = path / "instances"
+    others = {without_ending(file): folder / file for file in walk(folder, has_ending(*MASK_SUFFIXES))}
+    return {name: others[name] for name in masks if name in others} | found
+
+
+def _instances(path: Path, label_map: NDArray[np.int16]) -> Mapping[int | str, Sequence[Instance]]:
+    numbers = read_index_mask(path)
+    if numbers.shape != label_map.shape:
+        told = f"it is {numbers.shape[1]}x{numbers.shape[0]}, the mask {label_map.shape[1]}x{label_map.shape[0]}"
+        raise InputError(told, where=str(path), remedy="Give both the size of the image")
+    return dict(objects_of(label_map, numbers).items())
 
 
 def _files_of(folder: Path) -> dict[str, Path]:

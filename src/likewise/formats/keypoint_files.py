@@ -55,12 +55,16 @@ class FolderFile(BaseModel):
     points: dict[str, list[tuple[float, float] | tuple[float, float, float] | None]]
 
 
-def encode(stem: str, keypoints: Mapping[str, tuple[float, float, float]]) -> dict[str, bytes]:
+def encode(stem: str, keypoints: Mapping[str, tuple[float, float, float] | None]) -> dict[str, bytes]:
     """File name -> content of the points of an image, nothing where there are none."""
     if not keypoints:
         return {}
-    points = {name: {"x": round(x, 3), "y": round(y, 3), "probability": round(p, 4)} for name, (x, y, p) in keypoints.items()}
+    points = {name: None if each is None else _entry(*each) for name, each in keypoints.items()}
     return {f"{stem}{ENDING}": json_bytes({"likewise": 1, "keypoints": points})}
+
+
+def _entry(x: float, y: float, probability: float) -> dict[str, float]:
+    return {"x": round(x, 3), "y": round(y, 3), "probability": round(probability, 4)}
 
 
 def described(folder: Path) -> dict[str, Keypoints]:

@@ -1,7 +1,8 @@
 """labelme: a JSON file an image, with shapes and flags.
 
 polygon, circle, mask -> masks; rectangle -> box; point -> positive point; line, linestrip -> scribble; flags -> tags.
-Shapes are painted in their order. `__ignore__` marks pixels that do not count, `_background_` gives pixels back to the
+Shapes are painted in their order, each an object of its own unless a `group_id` joins those of one label: then a polygon inside
+another of the group is a hole. `__ignore__` marks pixels that do not count, `_background_` gives pixels back to the
 background. Rectangles are boxes, since that is what they are drawn for: an outline that happens to be one is a polygon.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,12 +21,13 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
 from likewise.data import ClassTable, Example
-from likewise.data.geometry import Box, Point, box_to_pixels, draw_polyline, fill_polygons
+from likewise.data.geometry import Box, draw_polyline, fill_polygons
 from likewise.data.images import ImageSource, image_size
 from likewise.errors import InputError
+from likewise.formats.canvas import Canvas, box_around, ellipse_mask, grouped
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_dataset_file
-from likewise.formats.files import inside, problems_error, read_json, validate
+from likewise.formats.files import for_each, inside, is_file, problems_error, read_json, validate
 from likewise.formats.maps import check_pixels, decode_index_mask
 from likewise.formats.scan import has_ending, is_image, walk
 
@@ -34,7 +36,7 @@ IGNORE, BACKGROUND = "__ignore__", "_background_"
 _KEY = b'"shapes"'
 _LARGEST = 1 << 28  # bytes, with the image embedded
 _SNIFFED = 8  # JSON files of a folder that are looked into
-_FEWEST = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2, "point": 1, "line": 2, "linestrip": 2}
+_FEWEST = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2, "point": 1, "points": 1, "line": 2, "linestrip": 2}
 
 
 class Shape(BaseModel):
@@ -43,7 +45,8 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
     label: str
     points: list[tuple[float, float]]
-    shape_type: Literal["polygon", "rectangle", "circle", "mask", "point", "line", "linestrip"] = "polygon"
+    shape_type: Literal["polygon", "rectangle", "circle", "mask", "point", "points", "line", "linestrip"] = "polygon"
+    group_id: int | None = None
     mask: str | None = None
 
 
@@ -80,7 +83,7 @@ def opened(path: Path) -> Dataset:
     files = [path.name] if path.is_file() else [file for file in sorted(walk(path, has_ending(".json"))) if _is_labelme(path / file)]
     if not files:
         raise InputError("there are no labelme files", where=str(path), remedy="Give the folder with the JSON files that labelme wrote")
-    contents = {without_ending(file): _read(folder / file) for file in files}
+    contents = {without_ending(file): content for file, content in for_each(files, lambda file: _read(folder / file)).items()}
     about = read_dataset_file(folder)
     placed = {name: _image_path(folder, name, content) for name, content in contents.items()}
     images = {name: file or "" for name, file in placed.items()}
@@ -153,7 +156,7 @@ def _image_path(folder: Path, name: str, content: LabelmeFile) -> str | None:
     where = f"{folder / name}.json: imagePath"
     written = content.image_path.replace("\\", "/")
     bare = written.rpartition("/")[2]
-    if bare and (beside / bare).is_file():
+    if bare and is_file(beside / bare):
         return (beside / bare).relative_to(folder).as_posix()
     if written and (content.image_data is None or not written.startswith(("/", ".."))):
         path = inside(folder, (Path(name).parent / written).as_posix() if not written.startswith("/") else written, where)
@@ -189,82 +192,44 @@ def _example(source: ImageSource, name: str, content: LabelmeFile, where: str) -
         check_pixels(size, f"{where}: imageHeight")
     else:
         size = image_size(source)
-    canvas = _Canvas(size)
+    canvas = Canvas(size)
+    groups: dict[tuple[str, int], list[Shape]] = {}
+    for shape in content.shapes:
+        if shape.shape_type == "polygon" and shape.group_id is not None:
+            groups.setdefault((shape.label.strip(), shape.group_id), []).append(shape)
     for place, shape in enumerate(content.shapes):
-        canvas.add(shape, f"{where}: shapes[{place}]")
-    if canvas.masks:
-        canvas.ignore_boxes()
-    drawn = {*canvas.masks, *canvas.boxes, *canvas.points, *canvas.scribbles}
-    tags: dict[int | str, bool] = {
-        flag.strip(): value for flag, value in (content.flags or {}).items() if flag.strip() not in drawn and not flag.startswith("_")
-    }
-    sparse = canvas.points or canvas.scribbles
-    pixels = canvas.masks or (canvas.base < 0).any() or not (canvas.boxes or sparse or tags)
-    return Example(
-        source,
-        name,
-        label_map=canvas.base if pixels else None,
-        masks=canvas.masks,
-        boxes=canvas.boxes,
-        points=canvas.points,
-        scribbles=canvas.scribbles,
-        tags=tags,
-        unlabelled="unknown" if sparse and not canvas.masks else "background",
-    )
+        grouped = groups.get((shape.label.strip(), shape.group_id), []) if shape.group_id is not None and shape.shape_type == "polygon" else []
+        if not grouped or grouped[0] is shape or shape.label.strip() in (IGNORE, BACKGROUND):
+            _paint(canvas, shape, grouped[1:], f"{where}: shapes[{place}]")
+    drawn = canvas.keys()
+    flags: dict[int | str, bool] = {flag.strip(): value for flag, value in (content.flags or {}).items() if flag.strip() and not flag.startswith("_")}
+    return canvas.example(source, name, {flag: value for flag, value in flags.items() if flag not in drawn})
 
 
-class _Canvas:
-    """The labels of one image while its shapes are painted one after the other."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        self.size = size
-        self.base = np.zeros(size, np.int16)
-        self.masks: dict[int | str, NDArray[np.bool_]] = {}
-        self.boxes: dict[int | str, list[Box]] = {}
-        self.points: dict[int | str, dict[str, list[Point]]] = {}
-        self.scribbles: dict[int | str, list[list[Point]]] = {}
-
-    def add(self, shape: Shape, where: str) -> None:
-        """Paint one shape."""
-        label = shape.label.strip()
-        if label in (IGNORE, BACKGROUND):
-            self._erase(_shape_mask(shape, self.size, where), -1 if label == IGNORE else 0)
-        elif shape.shape_type == "rectangle":
-            self.boxes.setdefault(label, []).append(_box(shape, self.size, where))
-        elif shape.shape_type == "point":
-            self.points.setdefault(label, {"positive": []})["positive"].append(_within(shape.points[0], self.size))
-        elif shape.shape_type in ("line", "linestrip"):
-            self.scribbles.setdefault(label, []).append([_within(point, self.size) for point in shape.points])
-        else:
-            mask = _shape_mask(shape, self.size, where)
-            self.masks[label] = mask | self.masks[label] if label in self.masks else mask
-
-    def ignore_boxes(self) -> None:
-        """Leave out what lies in a box, of which no outline says which pixels belong to it."""
-        for boxes in self.boxes.values():
-            for box in boxes:
-                x0, y0, x1, y1 = box_to_pixels(box, self.size)
-                self.base[y0:y1, x0:x1] = -1
-
-    def _erase(self, mask: NDArray[np.bool_], value: int) -> None:
-        self.base[mask] = value
-        for label, earlier in self.masks.items():
-            self.masks[label] = earlier & ~mask
-
-
-def _within(point: Point, size: tuple[int, int]) -> Point:
-    """The point, moved onto the image's edge if a hand slipped beyond it."""
-    return min(max(point[0], 0.0), float(size[1])), min(max(point[1], 0.0), float(size[0]))
+def _paint(canvas: Canvas, shape: Shape, rest: Sequence[Shape], where: str) -> None:
+    """Paint one shape, and with the first polygon of a group all the others, of which those inside another are holes."""
+    label, size = shape.label.strip(), canvas.size
+    if label in (IGNORE, BACKGROUND):
+        canvas.erase(_shape_mask(shape, size, where), -1 if label == IGNORE else 0)
+    elif shape.shape_type == "rectangle":
+        canvas.box(label, _box(shape, size, where))
+    elif shape.shape_type in ("point", "points"):
+        for point in shape.points:
+            canvas.point(label, point)
+    elif shape.shape_type in ("line", "linestrip"):
+        canvas.line(label, shape.points)
+    elif shape.shape_type == "polygon":
+        canvas.add(label, grouped(size, [np.asarray(each.points, np.float64) for each in (shape, *rest)]), shape.group_id)
+    else:
+        canvas.paint(label, _shape_mask(shape, size, where), shape.group_id)
 
 
 def _box(shape: Shape, size: tuple[int, int], where: str) -> Box:
     """The smallest box around the corners (two, or four in newer files), inside the image."""
-    points = [_within(point, size) for point in shape.points]
-    x0, x1 = min(x for x, _ in points), max(x for x, _ in points)
-    y0, y1 = min(y for _, y in points), max(y for _, y in points)
-    if x0 == x1 or y0 == y1:
+    box = box_around(shape.points, size)
+    if box is None:
         raise InputError("the rectangle is empty, or outside the image", where=where, remedy="Draw it again or delete it")
-    return x0, y0, x1, y1
+    return box
 
 
 def _shape_mask(shape: Shape, size: tuple[int, int], where: str) -> NDArray[np.bool_]:
@@ -273,10 +238,8 @@ def _shape_mask(shape: Shape, size: tuple[int, int], where: str) -> NDArray[np.b
     if shape.shape_type == "mask":
         return _pasted(shape, size, where)
     if shape.shape_type == "circle":
-        rows, columns = np.ogrid[: size[0], : size[1]]
         radius = float(np.hypot(*(points[1] - points[0])))
-        disc: NDArray[np.bool_] = (columns + 0.5 - points[0, 0]) ** 2 + (rows + 0.5 - points[0, 1]) ** 2 <= radius**2
-        return disc if disc.any() else draw_polyline(size, points[:1])
+        return ellipse_mask(size, shape.points[0], (radius, radius))
     if shape.shape_type == "rectangle":
         x0, y0, x1, y1 = _box(shape, size, where)
         return fill_polygons(size, [np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])])

@@ -1,7 +1,7 @@
 """Pixel files that hold values and not colours: index masks and dense maps.
 
 An index mask is read in its index values: a palette PNG by its indices, a grey one by its numbers. A dense map is
-a grey PNG or TIFF of 8, 16 or 32 bits, an 8-bit colour PNG (three channels), or a NumPy array; stored numbers become
+a grey PNG or TIFF of 8, 16 or 32 bits, an 8-bit colour PNG (three channels), OpenEXR, or a NumPy array; stored numbers become
 values by `stored * scale + offset`, and the stored number that means "unknown" becomes NaN.
 """
 
@@ -20,9 +20,10 @@ from PIL import Image, UnidentifiedImageError
 
 from likewise.data.images import MAX_PIXELS
 from likewise.errors import InputError
+from likewise.formats.exr import exr_array
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
-DENSE_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
+DENSE_SUFFIXES = (".png", ".npy", ".tif", ".tiff", ".exr")
 _GREY_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY_STEP = {2: 85, 4: 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
 _FORMULA = re.compile(
@@ -46,6 +47,14 @@ def read_index_mask(path: Path) -> NDArray[np.int32]:
     if path.suffix.lower() not in MASK_SUFFIXES:
         raise InputError(f"a mask cannot be a {path.suffix or 'file without an ending'}", where=str(path), remedy="Save masks as PNG: JPEG changes the values")
     return index_values(_pillow_array(path), path)
+
+
+def read_colours(path: Path) -> NDArray[np.uint8] | None:
+    """The colours (H, W, 3) of a mask that is drawn in colours, None for one in grey or with a palette. InputError as in `read_index_mask`."""
+    values = _pillow_array(path)
+    if values.ndim != 3 or values.shape[2] < 3 or values.dtype != np.uint8:
+        return None
+    return np.asarray(values[:, :, :3], np.uint8)
 
 
 def decode_index_mask(content: bytes, where: str) -> NDArray[np.int32]:
@@ -79,7 +88,7 @@ def read_dense(path: Path, encoding: Encoding) -> NDArray[np.float32]:
         raise InputError(
             f"a dense map cannot be a {path.suffix or 'file without an ending'}", where=str(path), remedy=f"Use one of {', '.join(DENSE_SUFFIXES)}"
         )
-    readers = {".npy": _numpy_array, ".tif": _tiff_array, ".tiff": _tiff_array}
+    readers = {".npy": _numpy_array, ".tif": _tiff_array, ".tiff": _tiff_array, ".exr": exr_array}
     stored = readers.get(path.suffix.lower(), _pillow_array)(path)
     if stored.ndim not in (2, 3) or 0 in stored.shape:
         raise InputError(f"the dense map has shape {stored.shape}", where=str(path), remedy="Give (H, W) or (H, W, C)")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import overload
 
 from likewise.data import ClassTable, Labels, Support, Target
+from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
 from likewise.data.resolve import resolve
 from likewise.errors import InputError
@@ -20,7 +21,8 @@ from likewise.formats.recognise import found_format, open_dataset
 from likewise.formats.scan import is_image, walk
 
 PLAIN = "images"  # the format of a folder that is to be read as images and nothing else
-_TELLING = ("dataset.json", "examples.json", "images")
+_TELLING = ("dataset.json", "examples.json", "images", "JPEGImages", "data.yaml", "annotations.xml")
+_TELLING_ENDINGS = (".json", ".xml", ".yaml", ".yml")
 _LIST_ENDINGS = (".txt", ".lst", ".list")
 
 
@@ -93,7 +95,7 @@ class Truth:
         self._names = frozenset(names)
         self._stems = by_stem(names)
         self.sentence = sentence
-        self.classes = dataset.classes if dataset.classes is not None else _named_by_labels(dataset, names)
+        self.classes = dataset.classes if dataset.classes is not None else named_classes(dataset, names)
         self.targets: dict[str, Target] = dict(dataset.targets)
         self.keypoints = tuple(dataset.keypoints)
 
@@ -120,13 +122,14 @@ def read_support(
     unlabelled: Unlabelled | None = None,
     targets: Collection[str] | None = None,
     most: int | None = None,
+    channels: Channels | None = None,
 ) -> ReadSupport:
     """The labelled examples of a folder or file, with a sentence that says what was recognised.
 
     format: a name of `FORMATS`, recognised if None; split: a split of `dataset.json`, "all", or None for "support" where
     there is one; unlabelled: whether unlabelled pixels are "background" or "unknown" in all of them, None for what the
-    files say; targets, most: which labels and how many examples, see `formats.choosing`. Raises InputError (file, field,
-    reason, remedy) for what cannot be used.
+    files say; targets, most: which labels and how many examples, see `formats.choosing`; channels: which of a TIFF's channels are
+    shown, None for pictures of one or three. Raises InputError (file, field, reason, remedy) for what cannot be used.
     """
     place = Path(path)
     dataset = open_dataset(place, format)
@@ -135,6 +138,9 @@ def read_support(
         raise InputError(f"there are no labelled images ({dataset.layout})", where=str(place), remedy="Label at least one image")
     dataset.check_images(names)
     examples, classes, about = choose(dataset, names, targets, most)
+    for example in examples if channels is not None else ():
+        if isinstance(example.image, (str, os.PathLike)) and channels is not None:
+            example.image = ChannelImage(os.fspath(example.image), channels)
     support = Support(examples, classes, about, unlabelled or dataset.unlabelled, dataset.vectors)
     held = _count(len(dataset.vectors), "class vector") if dataset.vectors else _count(len(support), "labelled image")
     sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {held}{_content(support)}"
@@ -171,7 +177,7 @@ def read_truth(path: str | os.PathLike[str], *, format: str | None = None, split
 
 def _declared_format(place: Path, split: str | None) -> str | None:
     """The format of a file or folder in which something says which files are images."""
-    telling = place.suffix.lower() == ".json" if place.is_file() else split or any((place / name).exists() for name in _TELLING)
+    telling = place.suffix.lower() in _TELLING_ENDINGS if place.is_file() else split or any((place / name).exists() for name in _TELLING)
     known = found_format(place) if telling else None
     return known.name if known else None
 
@@ -216,7 +222,7 @@ def _listed_file(place: Path) -> ImageList:
     return ImageList(names, Path(root), f"{place.name}: a list of {_count(len(names), 'image')}")
 
 
-def _named_by_labels(dataset: Dataset, names: Sequence[str]) -> ClassTable:
+def named_classes(dataset: Dataset, names: Sequence[str]) -> ClassTable:
     """The classes that a truth without a table names, by looking through its labels once."""
     return ClassTable.named_by(key for name in names for key in dataset.example(name).class_keys())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likewise.errors import InputError, UsageError, close_match
-from likewise.formats import class_table, class_vectors, coco, examples_json, folders, index_png, labelme
+from likewise.formats import class_table, class_vectors, coco, coco_panoptic, cvat, examples_json, folders, index_png, label_studio, labelme, voc, yolo
 from likewise.formats.dataset import Dataset
 
 
@@ -26,7 +26,7 @@ class Format:
 
 # The order is the order of recognition: what a person must have made for us comes first.
 FORMATS: tuple[Format, ...] = (
-    Format("examples", True, False, "our own examples.json: labels of every kind", "examples.json", examples_json.found, examples_json.opened),
+    Format("examples", True, True, "our own examples.json: labels of every kind", "examples.json", examples_json.found, examples_json.opened),
     Format(
         "index-png",
         True,
@@ -45,7 +45,37 @@ FORMATS: tuple[Format, ...] = (
         coco.found,
         coco.opened,
     ),
+    Format(
+        "coco-panoptic",
+        True,
+        False,
+        "COCO panoptic: a PNG a picture with the number of the segment of each pixel",
+        "a JSON file with segments_info",
+        coco_panoptic.found,
+        coco_panoptic.opened,
+    ),
     Format("labelme", True, True, "labelme: a JSON file a picture", "JSON files with shapes", labelme.found, labelme.opened),
+    Format(
+        "voc",
+        True,
+        True,
+        "Pascal VOC: SegmentationClass, SegmentationObject, boxes in Annotations",
+        "SegmentationClass/ or Annotations/",
+        voc.found,
+        voc.opened,
+    ),
+    Format("yolo", True, True, "YOLO: a text file a picture, boxes and outlines", "data.yaml, or images/ + labels/", yolo.found, yolo.opened),
+    Format("cvat", True, True, "CVAT for images 1.1: one XML file", "annotations.xml", cvat.found, cvat.opened),
+    Format(
+        "label-studio",
+        True,
+        True,
+        "Label Studio: tasks with brush strokes, outlines, boxes, points, choices",
+        "a JSON file with a list of tasks",
+        label_studio.found,
+        label_studio.opened,
+    ),
+    Format("geotiff", False, True, "a label map as TIFF with the georeference of its image", "images/ + masks/", index_png.found, index_png.opened),
     Format(
         "vectors",
         True,

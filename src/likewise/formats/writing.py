@@ -10,17 +10,41 @@ from typing import Any, Protocol
 
 from likewise.data import ClassTable, Prediction, Target
 from likewise.errors import OutputError, UsageError, close_match
-from likewise.formats import class_table, class_writer, coco_writer, dense_files, index_png_writer, keypoint_files, labelme_writer, overlays
+from likewise.formats import (
+    class_table,
+    class_writer,
+    coco_writer,
+    cvat_writer,
+    dense_files,
+    examples_json_writer,
+    geotiff_writer,
+    index_png_writer,
+    keypoint_files,
+    label_studio_writer,
+    labelme_writer,
+    overlays,
+    voc_writer,
+    yolo_writer,
+)
 from likewise.formats.dataset import without_ending
-from likewise.formats.files import json_bytes, write_atomic
+from likewise.formats.encoder import Encoder
+from likewise.formats.files import write_atomic
 from likewise.formats.recognise import FORMATS, format_named
+from likewise.formats.sheet import Sheet, of_prediction
 
 _RESERVED = frozenset({"annotations", "classes", "dataset", "examples", "instances", "manifest", "report", "run", "times", "truth"})
-_LABEL_ENDINGS = {"index-png": ".png", "labelme": ".json", "coco": ".json", "csv": ".csv"}
 
-# stem, the image's name, prediction -> file name -> content
-Encode = Callable[[str, str, Prediction], dict[str, bytes]]
-_ENCODERS: Mapping[str, Encode] = {"index-png": index_png_writer.encode, "coco": coco_writer.encode, "labelme": labelme_writer.encode}
+ENCODERS: Mapping[str, Encoder] = {
+    "index-png": index_png_writer.ENCODER,
+    "coco": coco_writer.ENCODER,
+    "labelme": labelme_writer.ENCODER,
+    "voc": voc_writer.ENCODER,
+    "yolo": yolo_writer.ENCODER,
+    "cvat": cvat_writer.ENCODER,
+    "label-studio": label_studio_writer.ENCODER,
+    "geotiff": geotiff_writer.ENCODER,
+    "examples": examples_json_writer.ENCODER,
+}
 
 
 class LabelWriter(Protocol):
@@ -52,15 +76,14 @@ class FolderWriter:
     def planned(self, name: str) -> list[Path]:
         """Every file that `write(name, ...)` may write, relative to the output folder."""
         stem = self._stem(name)
-        endings = [".png"] if self.format == "index-png" else [".json"] if self.format == "labelme" else []
-        labels = [stem + ending for ending in endings] if self.format != "coco" else [coco_writer.part_name(stem)]
+        labels = ENCODERS[self.format].planned(stem)
         dense = [stem + ending for ending in dense_files.suffixes(self.targets)]
         dense += [stem + keypoint_files.ENDING] if self.keypoints else []
         return [Path(file) for file in (labels if self.classes.names else []) + dense + ([stem + overlays.ENDING] if self.overlay else [])]
 
     def write(self, name: str, prediction: Prediction) -> list[Path]:
         """Write label, dense maps, keypoints and overlay of an image, each whole or not at all; the files, relative to the output folder."""
-        files = _encoded(self._stem(name), name, prediction, _ENCODERS[self.format])
+        files = _encoded(self._stem(name), of_prediction(name, prediction), ENCODERS[self.format].encode)
         if self.overlay:
             files[self._stem(name) + overlays.ENDING] = overlays.encode(prediction)
         for file, content in files.items():
@@ -68,14 +91,10 @@ class FolderWriter:
         return [Path(file) for file in files]
 
     def finish(self, lines: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
-        """Write the table of classes, or for COCO merge what stands in `final` into one file; the lines of the run tell nothing that is not there."""
+        """Write the table of classes, or merge what stands in `final` into one file; the lines of the run tell nothing that is not there."""
         if not self.classes.names:
             return []
-        if self.format == "coco":
-            return [coco_writer.merge(self.final, self.out, self.classes)]
-        content = {"classes": {str(number): self.classes[number] for number in self.classes}, "ignore": 255}
-        write_atomic(self.out / "classes.json", json_bytes(content))
-        return [Path("classes.json")]
+        return ENCODERS[self.format].finish(self.final, self.out, self.classes)
 
     def _stem(self, name: str) -> str:
         return output_stem(name, self.clashing)
@@ -101,7 +120,7 @@ def open_writer(
     _check_writes(format)
     if format in class_writer.FORMATS:
         return class_writer.ClassWriter(format, Path(out), classes, overlay)
-    endings = [".overlay", ".keypoints", *(f".{dense_files.safe_name(name)}" for name in targets)]
+    endings = [".overlay", ".keypoints", ".instances", *(f".{dense_files.safe_name(name)}" for name in targets)]
     return FolderWriter(format, Path(out), Path(final or out), classes, dict(targets), overlay, keypoints, clashing(names, endings))
 
 
@@ -150,15 +169,17 @@ def write_prediction(prediction: Prediction, path: str | Path, format: str | Non
     if (chosen == "csv") != bool(prediction.probabilities) or chosen == class_writer.FOLDER:
         told = "it is of the class of a whole image" if prediction.probabilities else "it has no class of the whole image"
         raise UsageError(told, where=str(place), remedy=f"Name the file {place.stem}{'.csv' if prediction.probabilities else '.png'}")
-    wanted = _LABEL_ENDINGS[chosen]
+    encoder = ENCODERS.get(chosen)
+    wanted = ".csv" if encoder is None else encoder.ending
     if place.suffix.lower() != wanted:
         raise UsageError(f"{chosen} is written to a {wanted} file", where=str(place), remedy=f"Name it {place.stem}{wanted}, or give another format")
-    if chosen == "csv":
+    if encoder is None:
         return _table(prediction, place)
-    encode = coco_writer.encode_single if chosen == "coco" else _ENCODERS[chosen]
+    if encoder.single is None:
+        raise UsageError(f"{chosen} is a folder, not a file of one image", where=str(place), remedy="Write it by `likewise label`, or give another format")
     image = prediction.image if isinstance(prediction.image, (str, os.PathLike)) else None
     name = Path(image).name if image is not None else place.with_suffix(".png").name
-    files = _encoded(place.stem, name, prediction, encode)
+    files = _encoded(place.stem, of_prediction(name, prediction), encoder.single)
     places = [place.with_name(place.name if file == place.stem + wanted else file) for file in files]
     if image is not None and any(each.exists() and Path(image).exists() and each.samefile(image) for each in places):
         raise OutputError("it is the image itself", where=str(place), remedy="Choose another name")
@@ -181,8 +202,9 @@ def _check_writes(format: str) -> None:
         raise UsageError(f"{format} is read, not written", where="format", remedy=close_match(format, known))
 
 
-def _encoded(stem: str, name: str, prediction: Prediction, encode: Encode) -> dict[str, bytes]:
-    files = encode(stem, name, prediction) if prediction.classes.names else {}
-    for target, values in prediction.dense.items():
-        files |= dense_files.encode(stem, target, values, prediction.targets.get(target, Target()))
-    return files | keypoint_files.encode(stem, prediction.keypoints)
+def _encoded(stem: str, sheet: Sheet, encode: Callable[[str, Sheet], dict[str, bytes]]) -> dict[str, bytes]:
+    """File name -> content of all that is written of an image, dense maps and points beside the labels in every format."""
+    files = encode(stem, sheet) if sheet.classes.names else {}
+    for target, values in sheet.dense.items():
+        files |= dense_files.encode(stem, target, values, sheet.targets.get(target, Target()))
+    return files | keypoint_files.encode(stem, sheet.keypoints)

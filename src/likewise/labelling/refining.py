@@ -16,8 +16,9 @@ from PIL import Image
 
 from likewise.data.images import read_image
 from likewise.data.prediction import draw_labels
-from likewise.errors import InputError, OutputError
+from likewise.errors import InputError
 from likewise.files import replacing
+from likewise.formats.files import must_be_new
 from likewise.formats.index_png_writer import label_png
 
 if TYPE_CHECKING:
@@ -35,19 +36,13 @@ class Refined:
     kept: tuple[str, ...]
 
 
-def check_out(out: Path) -> None:
-    """OutputError unless the folder is not there or empty."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError("there is something already", where=str(out), remedy="Name a new folder")
-
-
 def refine_folder(task: Task, out: Path, watch: Watch | None = None, by: SegmentAnything | None = None) -> Refined:
     """Write the examples of a task with masks in place of coarse labels: images/, masks/, overlays/ and dataset.json.
 
     by: a promptable network that draws them instead, but for tags. Images are copied.
     Raises OutputError for a folder that holds something, InputError for a task whose examples have no files.
     """
-    check_out(out)
+    must_be_new(out)
     drawn: list[str] = []
     kept: list[str] = []
     names = [example.name for example in task.support.examples]

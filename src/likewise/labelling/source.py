@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from likewise.data.channels import Channels
 from likewise.data.example import Unlabelled
 from likewise.errors import UsageError
 from likewise.formats import ImageList, list_images, read_support
@@ -21,7 +22,7 @@ TASK_ENDING = ".task"
 class Source:
     """What to label like, and how to learn it. None leaves a choice to the program.
 
-    path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled: of the examples;
+    path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled, channels: of the examples;
     method, backbone, checkpoint, preset, settings: for learning, so not together with a task file; device, engine, precision: where to run.
     """
 
@@ -29,6 +30,7 @@ class Source:
     format: str | None = None
     split: str | None = None
     unlabelled: Unlabelled | None = None
+    channels: Channels | None = None
     method: str | None = None
     backbone: str | None = None
     checkpoint: str | None = None
@@ -46,7 +48,7 @@ class Source:
             self._refuse_learning()
             opened = task.load(self.path, device=self.device, engine=self.engine, precision=self.precision)
             return opened, f"{self.path.name}: a task of {len(opened.support)} examples"
-        read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled)
+        read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled, channels=self.channels)
         learned = task.learn(
             read.support,
             method=self.method or task.usual_method(read.support),
@@ -74,6 +76,7 @@ class Source:
             "--set": " ".join(f"{name}={value}" for name, value in self.settings.items()) or None,
             "--as": self.format,
             "--unlabelled": self.unlabelled,
+            "--channels": None if self.channels is None else ",".join(map(str, self.channels.numbers)),
         }
         for option, value in fixed.items():
             if value is not None:

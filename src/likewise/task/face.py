@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ import likewise
 from likewise import formats
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, Prepared, StageTimes
 from likewise.data import ClassTable, Example, LabelledImage, Prediction, Support, Target
+from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
 from likewise.data.images import MAX_PIXELS, ImageSource, read_image
 from likewise.errors import InputError, WeightsError, close_match
@@ -28,7 +30,7 @@ from likewise.task import storage
 from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
-from likewise.task.learning import Kept, Place, as_support, check_fit, extract, learn_memory, open_provider
+from likewise.task.learning import CHANNELS, Kept, Place, as_support, channels_of, check_fit, extract, learn_memory, open_provider, with_channels
 from likewise.task.refining import refined_map
 from likewise.task.segment_anything import SegmentAnything, joined_scores
 from likewise.task.thumbnails import Thumbnail
@@ -69,7 +71,7 @@ def learn(
     ready.check(provider.backbone)
     chosen = chosen.mounted(provider.backbone)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
-    memory = learn_memory(chosen, support, kept, progress)
+    memory = with_channels(learn_memory(chosen, support, kept, progress), channels_of(support))
     weights = {**provider.weights(chosen.wants()), **ready.weights}
     return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
 
@@ -122,6 +124,12 @@ class Task:
         return self.support.keypoints
 
     @property
+    def channels(self) -> Channels | None:
+        """The channels that are shown of pictures, None for all of a picture with one or three."""
+        chosen = self.memory.facts.get(CHANNELS)
+        return None if chosen is None else Channels(tuple(chosen))
+
+    @property
     def left_out(self) -> dict[str, dict[str, Any]]:
         """What left-out prediction said of each class or target: {name: {"iou": ..., "by": "images" | "blocks", ...}}."""
         return dict(self.memory.facts.get("left_out", {}))
@@ -161,8 +169,11 @@ class Task:
         return max((self.ready().working_shape(size, spec) for spec in self._wishes), default=size)
 
     def prepare(self, source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Prepared:
-        """An image decoded and resized; safe to call from several threads. Raises ImageError."""
-        return self.ready().prepare(source, self._wishes, max_pixels=max_pixels)
+        """An image decoded and resized; safe to call from several threads. Raises ImageError.
+
+        Of a path the channels are shown that were chosen for the examples.
+        """
+        return self.ready().prepare(self._shown(source), self._wishes, max_pixels=max_pixels)
 
     def predict_prepared(self, batch: Sequence[Prepared], times: StageTimes | None = None) -> list[Prediction]:
         """Predictions for prepared images, in order; the seconds of each stage are added to `times`."""
@@ -220,7 +231,7 @@ class Task:
         coarse = bool(labels.boxes or labels.points or labels.scribbles or any(labels.tags.values()))
         if example.image is None or not coarse or (labels.label_map is not None and labels.unlabelled == "background"):
             return None
-        scores, picture = self.predict(example.image).scores, read_image(example.image)
+        scores, picture = self.predict(example.image).scores, read_image(self._shown(example.image))
         if by is not None:
             scores = joined_scores(scores, by.chances(picture, labels, self.classes.numbers), self.classes.numbers)
         return refined_map(scores, labels, self.classes.numbers, picture)
@@ -237,6 +248,9 @@ class Task:
         working sizes, stay. Raises InputError in a compact task, or where names or classes clash.
         """
         kept = self._features("update")
+        if channels_of(more) != self.channels:
+            told = "all" if self.channels is None else ",".join(map(str, self.channels.numbers))
+            raise InputError(f"this task shows the channels {told} of pictures, the new examples others", where="update", remedy="Choose the same (--channels)")
         together = storage.joined(self.support, more)
         check_fit(self.method, together)
         new, pictures = extract(self.ready(), self.method, more, progress, bool(self.thumbnails))
@@ -279,6 +293,11 @@ class Task:
         """The manifest, for `likewise inspect`; see there for what is in it."""
         return self.manifest
 
+    def _shown(self, source: ImageSource) -> ImageSource:
+        """A picture with the channels that are shown, where some were chosen and it is a file."""
+        chosen = self.channels
+        return ChannelImage(os.fspath(source), chosen) if chosen is not None and isinstance(source, (str, os.PathLike)) else source
+
     @property
     def _wishes(self) -> tuple[FeatureSpec, ...]:
         return self.method.wants(self.memory)
@@ -297,7 +316,7 @@ class Task:
     ) -> None:
         self.ready()
         method = self.method.equipped(self.method.checkpoint_in(self.memory)) if self.method.trained and self.method.keeps_checkpoint else self.method
-        memory = learn_memory(method, support, kept, progress)
+        memory = with_channels(learn_memory(method, support, kept, progress), self.channels)
         self.memory, self.support, self._kept, self.thumbnails = memory, support, kept, list(thumbnails)
         for name in ("digest", "_memory_on_device"):
             self.__dict__.pop(name, None)

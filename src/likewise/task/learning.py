@@ -13,6 +13,7 @@ import torch
 
 from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
 from likewise.data import Example, LabelKind, OutputKind, Support
+from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
 from likewise.data.prediction import NONE_WORD
 from likewise.errors import InputError, UsageError
@@ -23,6 +24,7 @@ from likewise.methods.registry import method_class
 from likewise.task.thumbnails import Thumbnail, thumbnail
 
 PRESETS = ("default", "fast", "best")
+CHANNELS = "channels"  # a fact of a memory: the channels of pictures that are shown, counted from 1
 Kept = list[dict[FeatureSpec, ImageFeatures]]
 _BETTER = {LabelKind.CLASS: ", `prototypical` for classes of whole images", LabelKind.VECTOR: ", `zero-shot-prototypical` for vectors of classes"}
 
@@ -92,6 +94,19 @@ def check_fit(method: Method, support: Support) -> None:
         raise InputError(f"no example has values of {', '.join(missing)}", where="support", remedy="Give a dense map, or leave the target out")
     _check_values(support)
     _check_pictures(support)
+
+
+def channels_of(support: Support) -> Channels | None:
+    """The channels that are shown of the examples' pictures, None where none were chosen. InputError where they differ."""
+    chosen = {example.image.channels if isinstance(example.image, ChannelImage) else None for example in support.examples}
+    if len(chosen) > 1:
+        raise InputError("different channels are chosen for some of the examples", where="support", remedy="Choose the same for all of them")
+    return next(iter(chosen), None)
+
+
+def with_channels(memory: Memory, channels: Channels | None) -> Memory:
+    """A memory that knows the channels of its pictures, so that others are shown in the same way."""
+    return memory if channels is None else Memory(memory.tensors, {**memory.facts, CHANNELS: list(channels.numbers)})
 
 
 def usual_method(support: Support) -> str:

@@ -23,21 +23,24 @@ RECIPES = Path(__file__).parents[1] / "recipes" / "classifiers"
 WAYS, SHOTS, QUERIES = (5, 20, 60), (1, 5), 5
 PICTURES, EPISODES = 120_000, 400  # a training sees
 DEEPER = ("conv6", "resnet10")  # beside conv4, whose trainings are the recipes as they are
-DEEP_LEARNERS = ("baseline", "prototypical", "baseline-plus", "matching")
+DEEP_LEARNERS = ("baseline", "prototypical", "matching", "baseline-plus")
 
 
 @dataclass(frozen=True)
 class Training:
-    """A recipe by its name, and what is changed in it."""
+    """A recipe by its name, and what is changed in it; `{runs}` stands for the folder of the runs."""
 
     name: str
     recipe: str
     changes: tuple[str, ...]
 
-    @property
-    def command(self) -> str:
+    def changed(self, runs: Path) -> list[str]:
+        """What is changed, with the folder of the runs in its place."""
+        return [change.format(runs=runs) for change in self.changes]
+
+    def command(self, runs: Path) -> str:
         """What trains it alone."""
-        return " ".join(("likewise train", f"recipes/classifiers/{self.recipe}.toml", *self.changes, f"--out runs/{self.name}"))
+        return " ".join(("likewise train", f"recipes/classifiers/{self.recipe}.toml", *self.changed(runs), f"--out {runs / self.name}"))
 
 
 def episodes_for(pictures: int, way: int, shot: int, queries: int = QUERIES) -> int:
@@ -57,8 +60,11 @@ def sized(learner: str, way: int, shot: int, rule: str) -> Training:
 
 
 def deeper(learner: str, encoder: str) -> Training:
-    """A learner on photographs with another encoder."""
-    return Training(f"{learner}-{encoder}-caltech", f"{learner}-caltech", (f"method.encoder={encoder}",))
+    """A learner on photographs with another encoder; those of episodes begin with the encoder of Baseline, as with conv4."""
+    changes = ["episodes=800"]
+    if not learner.startswith("baseline"):
+        changes = ["episodes=300", "method.start={runs}/" + f"baseline-{encoder}-caltech/best.safetensors"]
+    return Training(f"{learner}-{encoder}-caltech", f"{learner}-caltech", (f"method.encoder={encoder}", *changes))
 
 
 SIZED = {(rule, learner): [sized(learner, way, shot, rule) for shot in SHOTS for way in WAYS] for rule, learner in
@@ -78,9 +84,9 @@ def main() -> None:
     for training in TRAININGS:
         if asked.only and training.name not in asked.only:
             continue
-        print(training.command, flush=True)
+        print(training.command(asked.runs), flush=True)
         if not asked.list:
-            outcome = train(read_recipe(RECIPES / f"{training.recipe}.toml", training.changes), asked.runs / training.name, watcher=Console())
+            outcome = train(read_recipe(RECIPES / f"{training.recipe}.toml", training.changed(asked.runs)), asked.runs / training.name, watcher=Console())
             print(f"{training.name}: loss {outcome.losses[0]:.3f} to {outcome.losses[1]:.3f}, {outcome.best}", flush=True)
 
 

@@ -1,6 +1,6 @@
 """Hallucination: the same episodes with and without further examples a class, and what they change, by three published ways.
 
-hallucinator   trained together with prototypes of frozen features (recipes hallucinator-*)
+hallucinator   trained together with prototypes of frozen features (recipes hallucinator-*), and of those of the frozen backbone
 analogies      features of the base classifier; a regressor trained here on clusters of base classes
 DAGAN          images of characters by the network of benchmarks/dagan_characters.py
 """
@@ -15,15 +15,16 @@ from pathlib import Path
 from class_cells import gain
 from common import write_json
 from experiments import CALTECH, CHECKPOINT, OMNIGLOT, Column, Experiment, Notes, Row, Runs, cosine_matching, head, line, opened, trained
+from frozen_hallucinator import FrozenFeatures, hallucinator_compared, kept_hallucinator
 from hallucinating import (
     ANALOGIES,
     DAGAN,
     Analogous,
-    DaganAnswers,
+    DaganFeatures,
+    FeatureAnswers,
     analogies_of,
     analogy_compared,
     class_features,
-    ink_reader,
     nearest_compared,
     read_analogies,
     save_analogies,
@@ -108,6 +109,11 @@ def kept_analogies(data: str, base: BaselineTraining, run: Path) -> Analogous:
     return read_analogies(path)
 
 
+def frozen(benchmark: ClassBenchmark, count: int) -> Answers:
+    """Answers by prototypes of features of the frozen backbone, with so many hallucinated examples."""
+    return FeatureAnswers(FrozenFeatures(benchmark), hallucinator_compared(kept_hallucinator(), prototypical, count) if count else prototypical)
+
+
 def dagan_rows(runs: Runs) -> list[Row]:
     """Pixels, and features of trained learners, with images of the DAGAN."""
     if not DAGAN.is_file():
@@ -128,13 +134,14 @@ def imagined(folder: Path | None, compared: Compared, benchmark: ClassBenchmark,
 
     learner = None if folder is None else trained(folder)
     assert learner is None or isinstance(learner, EmbeddingTraining)
-    return DaganAnswers(learner, ink_reader(), benchmark, generator_at(), count, compared)
+    return FeatureAnswers(DaganFeatures(learner, benchmark, generator_at(), count), compared)
 
 
 PAIRS = {
     pair.name: pair
     for pair in (
         *(Pair(f"hallucinator-{data}", "jointly trained hallucinator, prototypes", data) for data in WORDS),
+        Pair("hallucinator-frozen", "jointly trained hallucinator, prototypes, frozen backbone", "caltech"),
         *(Pair(f"analogies-prototypes-{data}", "analogies, prototypes of Baseline's features", data) for data in WORDS),
         *(Pair(f"analogies-head-{data}", "analogies, Baseline's head", data) for data in WORDS),
         Pair("dagan-pixels", "DAGAN, nearest by cosine of pixels", "omniglot"),
@@ -147,7 +154,7 @@ PAIRS = {
 def rows(runs: Runs) -> list[Row]:
     """All that there are runs for."""
     found = [row for data in WORDS for make in (joint_rows, analogy_rows) for row in make(data, runs)]
-    return found + dagan_rows(runs)
+    return [*found, *pair_rows(PAIRS["hallucinator-frozen"], columns_of("caltech"), [], frozen), *dagan_rows(runs)]
 
 
 def lines(notes: Notes) -> list[str]:

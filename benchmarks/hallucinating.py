@@ -1,13 +1,14 @@
 """Hallucinated examples beside the real ones of a support, by what was trained on base classes: analogies of features, and images of a DAGAN.
 
-analogies_of     a regressor on the clusters of base classes, trained within minutes, and kept below bench/
-AnalogyCompared  features of a support with such examples, then any comparison
-DaganAnswers     features of a support's pictures and of images made of them, then any comparison
+analogies_of      a regressor on the clusters of base classes, trained within minutes, and kept below bench/
+analogy_compared  a comparison of features of a support with such examples
+FeatureAnswers    answers by any features of pictures, and of images made of them, and any comparison
+DaganFeatures     features of a drawing and of further ones by a DAGAN
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -94,14 +95,14 @@ def analogy_compared(found: Analogous, compared: Compared, more: int) -> Compare
     return compare
 
 
-class DaganAnswers:
-    """Answers by features of pictures where each of a support has `more` further images; the images of a picture are made once, by its own noise."""
+class FeatureAnswers:
+    """Answers by features of pictures, made once.
 
-    def __init__(self, learner: EmbeddingTraining | None, reader: EmbeddingTraining, benchmark: ClassBenchmark, network: DaganGenerator, more: int,
-                 compared: Compared) -> None:  # fmt: skip
-        """learner: whose features, None for the pixels themselves, of length 1; reader: how pictures of ink are read."""
-        self.learner, self.reader, self.network, self.more, self.compared = learner, reader, network, more, compared
-        self.pictures = Pictures(benchmark, reader)
+    features: those of a picture (1 + G, D), its own and, of a support, further ones; compared: what compares them.
+    """
+
+    def __init__(self, features: Callable[[Item], Tensor], compared: Compared) -> None:
+        self._make, self.compared = features, compared
         self._kept = Kept[Tensor](KEPT_BYTES, lambda features: features.nbytes)
 
     def __call__(self, asked: Asked) -> Labels:
@@ -111,10 +112,19 @@ class DaganAnswers:
         return np.asarray(self.compared(supports, queries).argmax(dim=1))
 
     def _features(self, item: Item) -> Tensor:
-        """The features (1 + more, D) of a picture and of its further images."""
-        return self._kept(item, lambda: self._made(item))
+        return self._kept(item, lambda: self._make(item))
 
-    def _made(self, item: Item) -> Tensor:
+
+class DaganFeatures:
+    """Features (1 + more, D) of a drawing and of further ones that a DAGAN makes of it, always by the same noise."""
+
+    def __init__(self, learner: EmbeddingTraining | None, benchmark: ClassBenchmark, network: DaganGenerator, more: int) -> None:
+        """learner: whose features, None for the pixels themselves, of length 1."""
+        self.learner, self.network, self.more, self.reader = learner, network, more, ink_reader()
+        self.pictures = Pictures(benchmark, self.reader)
+
+    def __call__(self, item: Item) -> Tensor:
+        """The features of a picture."""
         ink = self.reader.numbers(self.pictures(item)[None])[:, :1]
         if self.more:
             ink = torch.cat([ink, further_ink(self.network, ink, self.more)[0]])

@@ -47,14 +47,14 @@ def test_trainings_of_different_sizes_see_as_many_pictures(bench):
             assert abs(seen - trainings.PICTURES) <= way * (shot + trainings.QUERIES) / 2
 
 
-def test_every_training_is_a_recipe_that_can_be_read(bench):
+def test_every_training_is_a_recipe_that_can_be_read(bench, tmp_path):
     from likewise.training.recipe import read_recipe
 
     trainings = bench("experiment_trainings")
     names = [training.name for training in trainings.TRAININGS]
     assert len(set(names)) == len(names) == 26
     for training in trainings.TRAININGS:
-        recipe = read_recipe(trainings.RECIPES / f"{training.recipe}.toml", training.changes)
+        recipe = read_recipe(trainings.RECIPES / f"{training.recipe}.toml", training.changed(tmp_path))
         if recipe.classes is not None and training.name.startswith("pictures"):
             assert f"-{recipe.classes.way}-{recipe.classes.shot}" in training.name
 

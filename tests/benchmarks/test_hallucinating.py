@@ -9,6 +9,7 @@ from likewise.episodes.classification.benchmark import Asked, ClassBenchmark, It
 from likewise.methods.classifiers.analogies import RegressorTraining
 from likewise.methods.classifiers.analogies_model import AnalogyRegressor
 from likewise.methods.classifiers.dagan_model import DaganConfig, DaganGenerator
+from likewise.methods.classifiers.hallucinator import HallucinatorTraining
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_images_of_a_picture_are_made_once_and_only_of_supports_count(bench):
         return hallucinating.nearest_compared(supports, queries)
 
     asked = Asked([[Item(0)], [Item(1)]], [[Item(2), Item(3)], [Item(1), Item(4)]])
-    answers = hallucinating.DaganAnswers(None, hallucinating.ink_reader(), benchmark, network, 3, compared)
+    answers = hallucinating.FeatureAnswers(hallucinating.DaganFeatures(None, benchmark, network, 3), compared)
     first = answers(asked)
     assert first.shape == (4,)
     assert first[2] == 1  # the query that is a support itself
@@ -95,3 +96,23 @@ def test_further_drawings_are_between_paper_and_ink(bench):
     assert float(made.min()) >= 0
     assert float(made.max()) <= 1
     torch.testing.assert_close(bench("hallucinating").further_ink(network, ink, 3), made)
+
+
+def test_features_without_sign_say_the_same_of_a_point_and_keep_distances_between_points_of_one_sign(bench):
+    vectors = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    found = bench("frozen_hallucinator").unsigned(vectors)
+    assert bool((found >= 0).all())
+    torch.testing.assert_close(found[:, :7] - found[:, 7:], vectors)
+    alike = torch.cat([vectors, 2 * vectors])
+    torch.testing.assert_close(torch.cdist(bench("frozen_hallucinator").unsigned(alike), bench("frozen_hallucinator").unsigned(alike))[0, 5], vectors[0].norm())
+
+
+def test_a_hallucinator_moves_from_where_it_began_the_same_way_each_time(bench):
+    frozen = bench("frozen_hallucinator")
+    generator = torch.Generator().manual_seed(0)
+    classes = [5 * torch.rand(1, 6, generator=generator) + torch.rand(12, 6, generator=generator) for _ in range(8)]
+    training = HallucinatorTraining(n_way=4, n_shot=(1, 2), n_episodes=30)
+    one, other = (frozen.trained_hallucinator(classes, training) for _ in range(2))
+    seeds, noise = torch.rand(2, 3, 6, generator=generator)
+    torch.testing.assert_close(one(seeds, noise), other(seeds, noise), rtol=0, atol=0)
+    assert not torch.allclose(one(seeds, noise), frozen.Hallucinator(6, 6)(seeds, noise))  # no longer the identity that it began as

@@ -63,7 +63,7 @@ def deeper(learner: str, encoder: str) -> Training:
     """A learner on photographs with another encoder; those of episodes begin with the encoder of Baseline, as with conv4."""
     changes = ["episodes=800"]
     if not learner.startswith("baseline"):
-        changes = ["episodes=300", "method.start={runs}/" + f"baseline-{encoder}-caltech/best.safetensors"]
+        changes = ["episodes=200", "method.start={runs}/" + f"baseline-{encoder}-caltech/best.safetensors"]
     return Training(f"{learner}-{encoder}-caltech", f"{learner}-caltech", (f"method.encoder={encoder}", *changes))
 
 

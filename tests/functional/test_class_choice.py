@@ -40,6 +40,12 @@ def test_the_threshold_refuses_the_stated_share_of_new_images():
     assert sum(refused) / len(refused) == pytest.approx(0.1, abs=0.012)
 
 
+def test_with_few_examples_the_share_is_refused_on_average_though_no_example_lies_there():
+    torch.manual_seed(1)
+    refused = [float((torch.rand(400) >= fit_none(torch.rand(25), torch.zeros(0), 0.05).threshold).float().mean()) for _ in range(1500)]
+    assert sum(refused) / len(refused) == pytest.approx(0.05, abs=0.005)
+
+
 def test_with_few_examples_none_of_them_is_refused():
     known = torch.tensor([0.4, 0.1, 0.7])
     assert fit_none(known, torch.zeros(0), 0.05).threshold > 0.7

@@ -244,6 +244,15 @@ def test_answers_to_a_query_do_not_hang_on_the_others(learner_recipe):
         assert torch.allclose(one, whole[:, 0], atol=1e-4), learner
 
 
+def test_a_temperature_divides_the_distances_in_the_loss_and_leaves_the_answers(recipe_of):
+    plain, warm = prepared(recipe_of()), prepared(recipe_of("method.temperature=64"))
+    episode = plain.episode(4, torch.device("cpu"))
+    scores = plain.trainable.scores(episode)
+    expected = torch.nn.functional.cross_entropy(scores / 64, episode.labels)
+    assert torch.allclose(warm.trainable.episode_loss(episode, torch.Generator())["loss"], expected)
+    assert torch.equal(plain.trainable.answers(episode), warm.trainable.answers(episode))
+
+
 def test_maml_answers_queries_together_only_where_asked_to(recipe_of):
     def parts_of(*changes):
         ready = prepared(recipe_of('method.name="maml"', "method.way=2", "classes.way=2", *changes))
@@ -266,6 +275,7 @@ def test_maml_answers_queries_together_only_where_asked_to(recipe_of):
         ('method.pixels="blue"', "no pixels 'blue'"),
         ('method.encoder="conv4snp"', "does not give what the learner needs"),
         ("method.steps=2", "no setting 'steps'"),
+        ("method.temperature=0", "the temperature is 0"),
     ],
 )
 def test_what_cannot_be_trained_is_told_before_the_first_step(recipe_of, change, told):

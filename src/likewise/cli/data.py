@@ -25,7 +25,7 @@ def check(
         str,
         typer.Argument(
             metavar="BENCHMARK",
-            help="pascal-5i, coco-20i, fss-1000 or taskonomy; of whole pictures classes, omniglot, omniglot-mini, lake, mini-imagenet or cub.",
+            help="pascal-5i, coco-20i, fss-1000 or taskonomy; of whole pictures classes, omniglot, omniglot-mini, lake, mini-imagenet, cub or mini-imagenet-to-cub.",
         ),
     ],
     root: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that holds its lists, pictures and masks.")],

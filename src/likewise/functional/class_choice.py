@@ -55,9 +55,10 @@ def fit_none(known: Tensor, strange: Tensor, rate: float) -> NoneRule:
     """The threshold by which about a share `rate` of the images that show a class is said to show none.
 
     known: (n,) distances of left-out examples from the nearest class; strange: (m,) those of examples that show none, which only choose the
-    place within the gap above the threshold. With no known ones it is the median of the strange ones: that refuses half of their like, and of
-    the rate nothing is known. Of n examples the ceil((n+1)(1-rate))-th distance is the last
-    one to be accepted, the largest where that is beyond it: then the rate may be higher, since n are too few to know. ValueError without any.
+    place within the gap between two known ones. With no known ones it is the median of the strange ones: that refuses half of their like, and of
+    the rate nothing is known. Of n examples the threshold is the ((n+1)(1-rate))-th distance, between two of them by proportion, since a new
+    image is as likely to fall into each of the n+1 gaps; the largest where that is beyond it: then the rate may be higher, since n are too few to
+    know. ValueError without any.
     """
     if not len(known) and not len(strange):
         raise ValueError("there is no distance to fit a threshold on")
@@ -65,11 +66,16 @@ def fit_none(known: Tensor, strange: Tensor, rate: float) -> NoneRule:
         threshold = float(strange.double().median())
         return NoneRule(threshold, _positive(0.1 * abs(threshold)))
     ordered = known.double().sort().values
-    last = min(math.ceil((len(ordered) + 1) * (1 - rate)), len(ordered)) - 1
-    accepted = float(ordered[last])
-    above = torch.cat([ordered, strange.double()])
-    above = above[above > accepted]
-    threshold = (accepted + float(above.min())) / 2 if len(above) else accepted + 1e-6 * abs(accepted) + _SOFTEST
+    place = (len(ordered) + 1) * (1 - rate)  # from 1
+    low = min(max(int(place), 1), len(ordered)) - 1
+    below, next_one = float(ordered[low]), float(ordered[min(low + 1, len(ordered) - 1)])
+    threshold = below + max(place - low - 1, 0) * (next_one - below)
+    above = strange.double()[strange > below]
+    if len(above):
+        between = (below + float(above.min())) / 2
+        threshold = min(threshold, between) if threshold > below else between
+    elif threshold == below:
+        threshold += 1e-6 * abs(threshold) + _SOFTEST  # the example there is accepted
     middle = float(ordered.median())
     return NoneRule(threshold, _positive((threshold - middle) / math.log((1 - rate) / rate) if rate < 0.5 else 0.1 * abs(threshold)))
 

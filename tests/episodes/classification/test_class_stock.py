@@ -61,6 +61,21 @@ def test_a_part_of_cub_is_not_the_whole(tmp_path):
     assert [stock[:3] for stock in told(take_stock("cub", tmp_path))] == [("classes, train", 2, 100), ("classes, val", 1, 50)]
 
 
+def test_the_way_from_mini_imagenet_to_cub_says_what_of_either_is_there(tmp_path):
+    paint(tmp_path / "mini-imagenet/n01/1.png", 1)
+    for number in range(3):
+        paint(tmp_path / f"CUB_200_2011/images/{number:03}.bird/1.png", number)
+    (tmp_path / "mini_imagenet_ravi.json").write_text(json.dumps({"train": ["n01", "n02"], "val": ["n03"], "test": ["n04"]}))
+    assert [stock[:3] for stock in told(take_stock("mini-imagenet-to-cub", tmp_path))] == [
+        ("mini-ImageNet, list mini_imagenet_ravi.json", 1, 1),
+        ("mini-ImageNet, classes, train", 1, 2),
+        ("mini-ImageNet, classes, val", 0, 1),
+        ("mini-ImageNet, classes, test", 0, 1),
+        ("CUB, classes, train", 2, 100),
+        ("CUB, classes, val", 1, 50),
+    ]
+
+
 def test_the_packed_characters_and_runs_are_counted(shared):
     folder = shared / "data/omniglot_mini"
     assert [stock.complete for stock in take_stock("omniglot-mini", folder)] == [True] * 3

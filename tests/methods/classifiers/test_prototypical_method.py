@@ -9,6 +9,7 @@ import likewise
 from likewise.backbones.encoders import new_encoder
 from likewise.errors import InputError, UsageError, WeightsError
 from likewise.methods.classifiers.frame import shown_places
+from likewise.methods.classifiers.prototypical import Prototypical
 from likewise.methods.classifiers.reading import centred, pictures, whole_vectors
 from likewise.testing.conformance import BACKBONE
 
@@ -92,9 +93,14 @@ def test_left_out_examples_judge_every_class_that_has_two(task):
     assert facts["temperature_by"] == "left-out examples"
 
 
-def test_one_example_a_class_leaves_the_scores_as_published():
+def test_one_example_a_class_takes_a_usual_temperature_on_a_backbone():
     facts = likewise.learn(likewise.Support(examples(["red", "blue"], shots=1)), **PLACE).memory.facts
-    assert (facts["temperature"], facts["temperature_by"]) == (1, "nothing")
+    assert (facts["temperature"], facts["temperature_by"]) == (Prototypical.usual_temperature, "other pictures")
+
+
+def test_one_example_a_class_leaves_the_scores_of_an_encoder_as_published():
+    task = likewise.learn(likewise.Support(examples(["red", "blue"], shots=1)), checkpoint="random", encoder="conv4s", **{**PLACE, "side": 0})
+    assert (task.memory.facts["temperature"], task.memory.facts["temperature_by"]) == (1, "nothing")
 
 
 def test_no_image_is_refused_unless_there_are_examples_of_none_or_it_is_asked_for(task):

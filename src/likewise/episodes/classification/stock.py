@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from likewise.episodes.classification.benchmark import ClassBenchmark
@@ -20,6 +21,7 @@ SOURCES: Mapping[str, str] = {
     "omniglot": OMNIGLOT,
     "mini-imagenet": "ILSVRC-2012, https://image-net.org (a folder a wnid)",
     "cub": "CUB-200-2011, https://www.vision.caltech.edu/datasets/cub_200_2011/ (images/)",
+    "mini-imagenet-to-cub": "the pictures of mini-imagenet in mini-imagenet/, those of cub in CUB_200_2011/",
 }
 _LISTS = {"omniglot": VINYALS, "mini-imagenet": RAVI}  # what says which classes train, validate and test
 _CUB_CLASSES = 200
@@ -30,7 +32,12 @@ def class_stock(name: str, root: Path) -> list[Stock]:
     """What of the benchmark is in `root`. InputError for a list that cannot be read."""
     source = SOURCES[name]
     if name in _LISTS:
-        return _listed(root, _LISTS[name], source)
+        return _listed(root, root / _LISTS[name], source)
+    if name == "mini-imagenet-to-cub":
+        near = _listed(root / "mini-imagenet", root / RAVI, SOURCES["mini-imagenet"])
+        return [replace(stock, what=f"mini-ImageNet, {stock.what}") for stock in near] + [
+            replace(stock, what=f"CUB, {stock.what}") for stock in class_stock("cub", root / "CUB_200_2011")
+        ]
     try:
         benchmark = open_classes(word(name, root))
     except InputError as error:
@@ -64,13 +71,13 @@ def _opened(name: str, benchmark: ClassBenchmark, root: Path, source: str) -> li
     )
 
 
-def _listed(root: Path, file: str, source: str) -> list[Stock]:
-    """The classes of a published list that have a folder with images."""
-    if not (root / file).is_file():
-        return [Stock(f"list {file}", 0, 1, f"put {file} beside the pictures", (file,))]
-    split = read_split(root / file)
+def _listed(root: Path, path: Path, source: str) -> list[Stock]:
+    """The classes of a published list that have a folder with images below `root`."""
+    if not path.is_file():
+        return [Stock(f"list {path.name}", 0, 1, f"put {path.name} into {path.parent}", (path.name,))]
+    split = read_split(path)
     folders = _folders(root)
-    stocks = [Stock(f"list {file}", 1, 1, source)]
+    stocks = [Stock(f"list {path.name}", 1, 1, source)]
     for part in PARTS:
         names = getattr(split, part)
         missing = [name for name in names if name not in folders]

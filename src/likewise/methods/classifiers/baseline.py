@@ -82,6 +82,7 @@ class Baseline(TunedHead):
     """See the top of the file."""
 
     name = "baseline"
+    usual_temperature = 0.1
 
     def first(self, n_way: int, width: int, generator: Generator) -> dict[str, Tensor]:
         """A linear head."""
@@ -100,6 +101,7 @@ class BaselinePlus(TunedHead):
     """See the top of the file."""
 
     name = "baseline++"
+    usual_temperature = 0.35
 
     def first(self, n_way: int, width: int, generator: Generator) -> dict[str, Tensor]:
         """A cosine head."""

@@ -42,7 +42,8 @@ class ClassifierSettings(MethodSettings):
     `reading.pictures`; whole: nothing is cut from pictures, and drawings are brought to size by nearest neighbours (Snell et al. 2017, Sung et al.
     2018), else they are the middle of 1.15 times as much (Chen et al. 2019); side: the working size, 0 for 224 on a backbone and the encoder's
     own else; reject: the share of pictures of the classes that may be said to show none of them, 0 for never, None for 0.05 where some examples
-    show none, else 0; temperature: divides scores, None for one fitted to left-out examples where a class has two, else 1 of the published scores.
+    show none, else 0; temperature: divides scores, None for one fitted to left-out examples where a class has two, else `usual_temperature` on a backbone and 1
+    of the published scores.
     """
 
     encoder: str = ""
@@ -80,6 +81,7 @@ class PictureClassifier(Method):
     settings: ClassifierSettings
     beside: ClassVar[tuple[str, ...]] = ()  # how tensors begin that a published checkpoint holds beside the encoder
     reads_maps: ClassVar[bool] = False
+    usual_temperature: ClassVar[float] = 1.0  # on a backbone with one example a class: what fitted the 28 training classes of caltech_mini best
     folds: ClassVar[int] = 10  # left-out predictions learn so many times at most
 
     def __init__(self, settings: MethodSettings | None = None, checkpoint: Mapping[str, Tensor] | None = None) -> None:
@@ -172,10 +174,9 @@ class PictureClassifier(Method):
         network = dict(self._checkpoint or {})
         own = features[self._spec]
         rows = self._features([own[index] for index in kept_order], network)
-        centre = rows.mean(dim=0) if self.reads_backbone() else None
-        rows = rows if centre is None else centred(rows, centre)
         labels = torch.tensor([seen.index(shown[index]) for index in kept_order])
-        kept = self.fit(rows, labels, len(seen), network)
+        centre, own_rows = self._centred(rows)
+        kept = self.fit(own_rows, labels, len(seen), network)
         away = rows.new_zeros(0)
         if strange:
             others = self._features([own[index] for index in strange], network)
@@ -233,6 +234,13 @@ class PictureClassifier(Method):
         found: Tensor = held[1](shown)
         return found
 
+    def _centred(self, rows: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The mean (D,) of a support's features (S, D) of a backbone and these without it; None and the features as they are of an encoder."""
+        if not self.reads_backbone():
+            return None, rows
+        centre = rows.mean(dim=0)
+        return centre, centred(rows, centre)
+
     def _left_out(self, rows: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> LeftOut:
         """What is said of supports that were left out of learning, of classes with two or more; in up to `folds` rounds."""
         member = torch.nn.functional.one_hot(labels, n_way)
@@ -243,10 +251,12 @@ class PictureClassifier(Method):
         for fold in range(rounds if rounds > 1 else 0):
             out = several & (rank % rounds == fold)
             if bool(out.any()):
-                kept = self.fit(rows[~out], labels[~out], n_way, network)
-                logits = self.scores(rows[out], kept, network)
+                centre, others = self._centred(rows[~out])
+                kept = self.fit(others, labels[~out], n_way, network)
+                asked = rows[out] if centre is None else centred(rows[out], centre)
+                logits = self.scores(asked, kept, network)
                 factor = self.nearer(member.sum(dim=0)[labels[out]], member[~out].sum(dim=0)[labels[out]])
-                found.append(LeftOut(logits, labels[out], factor * self.distances(rows[out], logits, kept)))
+                found.append(LeftOut(logits, labels[out], factor * self.distances(asked, logits, kept)))
         return LeftOut(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
     def _judged(self, left_out: LeftOut, strange: Tensor, names: Sequence[str]) -> dict[str, Any]:
@@ -259,12 +269,12 @@ class PictureClassifier(Method):
         for place, name in enumerate(names):
             own = right[left_out.labels == place]
             told[name] = {"accuracy": round(float(own.float().mean()), 6) if len(own) else None, "by": "images", "images": len(own)}
-        temperature = self.settings.temperature
         fitted = len(right) > 0 and len(names) > 1
+        chosen, usual = self.settings.temperature, self.usual_temperature if self.reads_backbone() else 1.0
         return {
             "left_out": told,
-            "temperature": fit_temperature(left_out.logits, left_out.labels) if temperature is None else float(temperature),
-            "temperature_by": "setting" if temperature is not None else "left-out examples" if fitted else "nothing",
+            "temperature": float(chosen) if chosen is not None else fit_temperature(left_out.logits, left_out.labels) if fitted else usual,
+            "temperature_by": "setting" if chosen is not None else "left-out examples" if fitted else "nothing" if usual == 1 else "other pictures",
             "none": self._none(left_out.distances, strange),
         }
 

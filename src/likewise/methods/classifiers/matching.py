@@ -42,6 +42,7 @@ class Matching(PictureClassifier):
     """See the top of the file."""
 
     name = "matching"
+    usual_temperature = 6.0
     beside = ("FCE.", "G_encoder.")
     Settings = MatchingSettings
     settings: MatchingSettings

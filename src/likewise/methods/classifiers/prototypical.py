@@ -22,6 +22,7 @@ class Prototypical(PictureClassifier):
     """See the top of the file."""
 
     name = "prototypical"
+    usual_temperature = 0.5
 
     def fit(self, features: Tensor, labels: Tensor, n_way: int, network: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Sums (n, D) and counts (n,)."""

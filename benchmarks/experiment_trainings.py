@@ -61,16 +61,14 @@ def sized(learner: str, way: int, shot: int, rule: str) -> Training:
 
 def deeper(learner: str, encoder: str) -> Training:
     """A learner on photographs with another encoder; those of episodes begin with the encoder of Baseline, as with conv4."""
-    changes = ["episodes=800"]
-    if not learner.startswith("baseline"):
-        changes = ["episodes=200", "method.start={runs}/" + f"baseline-{encoder}-caltech/best.safetensors"]
-    return Training(f"{learner}-{encoder}-caltech", f"{learner}-caltech", (f"method.encoder={encoder}", *changes))
+    start = () if learner.startswith("baseline") else ("method.start={runs}/" + f"baseline-{encoder}-caltech/best.safetensors",)
+    return Training(f"{learner}-{encoder}-caltech", f"{learner}-caltech", (f"method.encoder={encoder}", *start))
 
 
 SIZED = {(rule, learner): [sized(learner, way, shot, rule) for shot in SHOTS for way in WAYS] for rule, learner in
          (("pictures", "prototypical"), ("pictures", "matching"), ("episodes", "prototypical"))}  # fmt: skip
 DEEP = [deeper(learner, encoder) for encoder in reversed(DEEPER) for learner in DEEP_LEARNERS]
-TRAININGS = [*SIZED["pictures", "prototypical"], *DEEP[:4], *SIZED["pictures", "matching"], *DEEP[4:], *SIZED["episodes", "prototypical"]]
+TRAININGS = [*SIZED["pictures", "prototypical"], *DEEP[:4], *SIZED["episodes", "prototypical"], *SIZED["pictures", "matching"], *DEEP[4:]]
 
 
 def main() -> None:

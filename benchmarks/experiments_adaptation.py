@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from adapting import Start, Trajectories, encoder_start, learned_start
 from experiments import CALTECH, CHECKPOINT, OMNIGLOT, Column, Experiment, Notes, Row, Runs, head, line, opened, trained
@@ -38,20 +38,20 @@ LOOPS = (
 Made = tuple[Start, NetworkTraining]
 
 
-def row(loop: Loop, name: str, title: str, runs: Iterable[str], found: Runs, make: Callable[..., Made]) -> list[Row]:
-    """A row of what `make` makes of runs; none where one of them is missing."""
-    folders = [found.find(f"{run}-{loop.data}") for run in runs]
-    if None in folders:
+def row(loop: Loop, name: str, title: str, run: str, found: Runs, make: Callable[..., Made], *, slow: bool = False) -> list[Row]:
+    """A row of what `make` makes of a run; none where it is missing. slow: steps of a tenth of MAML's rate."""
+    folder = found.find(f"{run}-{loop.data}")
+    if folder is None:
         return []
+    rate = loop.rate / 10 if slow else loop.rate
 
     @cache
     def walked() -> Trajectories:
-        start, reader = make(*(trained(folder) for folder in folders if folder))
-        return Trajectories(start, reader, opened(loop.word), loop.rate)
+        start, reader = make(trained(folder))
+        return Trajectories(start, reader, opened(loop.word), rate)
 
-    paths = [folder / CHECKPOINT for folder in folders if folder]
-    facts = {"rate": loop.rate}
-    return [Row(f"{loop.data}-{name}", title, lambda _, column: walked().at(int(column.title)), loop.columns(), paths, facts)]
+    name, title = f"{loop.data}-{name}" + ("-slow" if slow else ""), f"{title}, {rate:g}"
+    return [Row(name, title, lambda _, column: walked().at(int(column.title)), loop.columns(), [folder / CHECKPOINT], {"rate": rate})]
 
 
 def learned(maml: NetworkTraining) -> Made:
@@ -77,12 +77,14 @@ def rows(runs: Runs) -> list[Row]:
     """The starts that there are runs for."""
     found: list[Row] = []
     for loop in LOOPS:
-        found += row(loop, "maml", "MAML, second order", ["maml"], runs, learned)
-        found += row(loop, "maml-first", "MAML, first order", ["maml-first-order"], runs, learned)
-        found += row(loop, "pretrained", "pre-trained, norms by the support as in MAML", ["baseline"], runs, lambda base: pretrained(base, by_support=True))
-        found += row(loop, "pretrained-own", "pre-trained, norms by their training", ["baseline"], runs, pretrained)
-        found += row(loop, "head", "pre-trained, head alone moves", ["baseline"], runs, lambda base: pretrained(base, head_alone=True))
-        found += row(loop, "random", "random start", ["baseline"], runs, untrained)
+        found += row(loop, "maml", "MAML, second order", "maml", runs, learned)
+        found += row(loop, "maml-first", "MAML, first order", "maml-first-order", runs, learned)
+        for slow in (False, True):
+            support, head_alone = partial(pretrained, by_support=True), partial(pretrained, head_alone=True)
+            found += row(loop, "pretrained", "pre-trained, norms by the support as in MAML", "baseline", runs, support, slow=slow)
+            found += row(loop, "pretrained-own", "pre-trained, norms by their training", "baseline", runs, pretrained, slow=slow)
+            found += row(loop, "head", "pre-trained, head alone moves", "baseline", runs, head_alone, slow=slow)
+        found += row(loop, "random", "random start", "baseline", runs, untrained)
     return found
 
 
@@ -94,8 +96,8 @@ def lines(notes: Notes) -> list[str]:
             columns = [column for column in loop.columns() if column.shot == shot]
             own = [(row.title, [notes.of(row, column) for column in columns]) for row in notes.rows if row.name.startswith(f"{loop.data}-")]
             if any(any(cells) for _, cells in own):
-                found += [f"{loop.title}, {WAY} way, {shot} shot, steps of {loop.rate}:", ""]
-                found += head(["after so many steps", *(column.title for column in columns)])
+                found += [f"{loop.title}, {WAY} way, {shot} shot:", ""]
+                found += head(["start, rate; after so many steps:", *(column.title for column in columns)])
                 found += [*(line([title, *cells]) for title, cells in own if any(cells)), ""]
     return found
 

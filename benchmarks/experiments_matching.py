@@ -22,8 +22,8 @@ from likewise.methods.classifiers.episode_training import support_labels
 from likewise.methods.classifiers.matching_training import MatchingTraining
 from likewise.training.classes import Pictures, TrainedAnswers
 
-SIDE, STEPS, RATES = 28, 10, (0.01, 0.1, 1.0)
-RATE = {"base": 0.1, "matching": 0.1}  # the best of RATES
+SIDE, STEPS, RATES = 28, 10, (0.001, 0.01, 0.1)
+RATE = {"base": 0.001, "matching": 0.001}  # the best of RATES
 COLUMNS = [Column(f"{way}-{shot}", f"{way} way, {shot} shot", OMNIGLOT, way, shot, most=None if way == 5 else 150) for way in (5, 20) for shot in (1, 5)]
 CHOOSING = [Column(f"val-5-{shot}", f"5 way, {shot} shot", OMNIGLOT, 5, shot, most=100, part="val") for shot in (1, 5)]
 NETWORKS = {"base": ("baseline-omniglot", "base classifier"), "matching": ("matching-omniglot", "matching network")}

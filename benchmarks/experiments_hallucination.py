@@ -109,9 +109,10 @@ def kept_analogies(data: str, base: BaselineTraining, run: Path) -> Analogous:
     return read_analogies(path)
 
 
-def frozen(benchmark: ClassBenchmark, count: int) -> Answers:
-    """Answers by prototypes of features of the frozen backbone, with so many hallucinated examples."""
-    return FeatureAnswers(FrozenFeatures(benchmark), hallucinator_compared(kept_hallucinator(), prototypical, count) if count else prototypical)
+def frozen(benchmark: ClassBenchmark, count: int, *, silent: bool = False) -> Answers:
+    """Answers by prototypes of features of the frozen backbone, with so many hallucinated examples, by noise or without."""
+    compared = hallucinator_compared(kept_hallucinator(), prototypical, count, silent=silent) if count else prototypical
+    return FeatureAnswers(FrozenFeatures(benchmark), compared)
 
 
 def dagan_rows(runs: Runs) -> list[Row]:
@@ -142,6 +143,7 @@ PAIRS = {
     for pair in (
         *(Pair(f"hallucinator-{data}", "jointly trained hallucinator, prototypes", data) for data in WORDS),
         Pair("hallucinator-frozen", "jointly trained hallucinator, prototypes, frozen backbone", "caltech"),
+        Pair("hallucinator-silent", "the same with noise of zeros", "caltech"),
         *(Pair(f"analogies-prototypes-{data}", "analogies, prototypes of Baseline's features", data) for data in WORDS),
         *(Pair(f"analogies-head-{data}", "analogies, Baseline's head", data) for data in WORDS),
         Pair("dagan-pixels", "DAGAN, nearest by cosine of pixels", "omniglot"),
@@ -154,7 +156,9 @@ PAIRS = {
 def rows(runs: Runs) -> list[Row]:
     """All that there are runs for."""
     found = [row for data in WORDS for make in (joint_rows, analogy_rows) for row in make(data, runs)]
-    return [*found, *pair_rows(PAIRS["hallucinator-frozen"], columns_of("caltech"), [], frozen), *dagan_rows(runs)]
+    for name, answers in (("hallucinator-frozen", frozen), ("hallucinator-silent", partial(frozen, silent=True))):
+        found += pair_rows(PAIRS[name], columns_of("caltech"), [], answers)
+    return found + dagan_rows(runs)
 
 
 def lines(notes: Notes) -> list[str]:

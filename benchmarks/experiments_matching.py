@@ -24,7 +24,7 @@ from likewise.training.classes import Pictures, TrainedAnswers
 
 SIDE, STEPS, RATES = 28, 10, (0.001, 0.01, 0.1)
 RATE = {"base": 0.001, "matching": 0.001}  # the best of RATES
-COLUMNS = [Column(f"{way}-{shot}", f"{way} way, {shot} shot", OMNIGLOT, way, shot, most=None if way == 5 else 150) for way in (5, 20) for shot in (1, 5)]
+COLUMNS = [Column(f"{way}-{shot}", f"{way} way, {shot} shot", OMNIGLOT, way, shot, most=None if way == 5 else 60) for way in (5, 20) for shot in (1, 5)]
 CHOOSING = [Column(f"val-5-{shot}", f"5 way, {shot} shot", OMNIGLOT, 5, shot, most=100, part="val") for shot in (1, 5)]
 NETWORKS = {"base": ("baseline-omniglot", "base classifier"), "matching": ("matching-omniglot", "matching network")}
 Learner = BaselineTraining | MatchingTraining

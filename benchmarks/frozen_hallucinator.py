@@ -66,11 +66,12 @@ def kept_hallucinator() -> Hallucinator:
     return found.eval()
 
 
-def hallucinator_compared(hallucinator: Hallucinator, compared: Compared, more: int) -> Compared:
-    """A comparison of a support with so many hallucinated examples a class; always by the same draws."""
+def hallucinator_compared(hallucinator: Hallucinator, compared: Compared, more: int, *, silent: bool = False) -> Compared:
+    """A comparison of a support with so many hallucinated examples a class; always by the same draws. silent: with noise of zeros, so without variety."""
 
     def compare(supports: Tensor, queries: Tensor) -> Tensor:
+        seeds, noise = drawn_seeds(supports, more, torch.Generator().manual_seed(0))
         with torch.no_grad():
-            return compared(enlarged_support(hallucinator, supports, *drawn_seeds(supports, more, torch.Generator().manual_seed(0))), queries)
+            return compared(enlarged_support(hallucinator, supports, seeds, torch.zeros_like(noise) if silent else noise), queries)
 
     return compare

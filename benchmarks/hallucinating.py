@@ -35,10 +35,11 @@ CLUSTERS = 5  # of a class of twenty pictures; published: 100 of a class of Imag
 
 
 class Analogous(NamedTuple):
-    """A regressor and the clusters (C, K, D) that it was trained on."""
+    """A regressor and the clusters (C, K, D) that it was trained on, of features divided by `scale`, a scalar."""
 
     regressor: AnalogyRegressor
     centres: Tensor
+    scale: Tensor
 
 
 @dataclass(frozen=True)
@@ -57,30 +58,33 @@ def class_features(learner: EmbeddingTraining, benchmark: ClassBenchmark, items:
 
 
 def analogies_of(classifier: Tensor, classes: Sequence[Tensor], training: RegressorTraining, seed: int = 0) -> tuple[Analogous, Told]:
-    """A regressor trained on the clusters of base classes, whose features (M, D) are given with the weights (C, D) of their classifier."""
-    generator = np.random.RandomState(seed)
-    centres = clusters_of_classes([features.double().numpy() for features in classes], CLUSTERS, generator)
+    """A regressor trained on the clusters of base classes, whose features (M, D) are given with the weights (C, D) of their classifier.
+
+    Features are divided by the root of their mean square, since the published rate is for features of about 1; the classifier says the same of them.
+    """
+    generator, scale = np.random.RandomState(seed), torch.cat(list(classes)).square().mean().sqrt()
+    centres = clusters_of_classes([(features / scale).double().numpy() for features in classes], CLUSTERS, generator)
     rows = mined_analogies(centres).rows
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         regressor = AnalogyRegressor(centres.shape[2])
-    losses = [float(loss.total) for loss in regressor_steps(regressor, classifier, centres, rows, training, generator)]
-    return Analogous(regressor.eval(), centres), Told(len(rows), float(np.mean(losses[:100])), float(np.mean(losses[-100:])))
+    losses = [float(loss.total) for loss in regressor_steps(regressor, classifier * scale, centres, rows, training, generator)]
+    return Analogous(regressor.eval(), centres, scale), Told(len(rows), float(np.mean(losses[:100])), float(np.mean(losses[-100:])))
 
 
 def save_analogies(found: Analogous, path: Path) -> None:
     """Keep a regressor with its clusters."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_checkpoint({"centres": found.centres, **found.regressor.state_dict()}, path)
+    write_checkpoint({"centres": found.centres, "scale": found.scale, **found.regressor.state_dict()}, path)
 
 
 def read_analogies(path: Path) -> Analogous:
     """A regressor as it was kept."""
     tensors = dict(read_checkpoint(path)[0])
-    centres = tensors.pop("centres")
+    centres, scale = tensors.pop("centres"), tensors.pop("scale")
     regressor = AnalogyRegressor(centres.shape[2])
     regressor.load_state_dict(tensors)
-    return Analogous(regressor.eval(), centres)
+    return Analogous(regressor.eval(), centres, scale)
 
 
 def analogy_compared(found: Analogous, compared: Compared, more: int) -> Compared:
@@ -89,8 +93,8 @@ def analogy_compared(found: Analogous, compared: Compared, more: int) -> Compare
     def compare(supports: Tensor, queries: Tensor) -> Tensor:
         n_way, n_shot, _ = supports.shape
         labels, generator = support_labels(supports), np.random.RandomState(0)
-        features, classes = generated_examples(found.regressor, supports.flatten(0, 1), labels, found.centres, generator, per_class=n_shot + more)
-        return compared(torch.stack([features[classes == place] for place in range(n_way)]), queries)
+        features, classes = generated_examples(found.regressor, supports.flatten(0, 1) / found.scale, labels, found.centres, generator, per_class=n_shot + more)
+        return compared(found.scale * torch.stack([features[classes == place] for place in range(n_way)]), queries)
 
     return compare
 

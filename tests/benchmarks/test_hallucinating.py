@@ -41,7 +41,7 @@ def test_hallucinated_examples_stand_behind_the_real_ones_of_their_class(bench, 
         seen.append(supports)
         return queries @ supports.mean(dim=1).T
 
-    found = hallucinating.Analogous(AnalogyRegressor(10, 16), centres)
+    found = hallucinating.Analogous(AnalogyRegressor(10, 16), centres, torch.tensor(2.5))
     compare = hallucinating.analogy_compared(found, compared, 4)
     again = compare(*features)
     torch.testing.assert_close(compare(*features), again, rtol=0, atol=0)
@@ -63,6 +63,18 @@ def test_a_regressor_learns_analogies_and_is_kept_whole(bench, tmp_path):
     seed, c, d = torch.rand(3, 2, 8)
     torch.testing.assert_close(kept.regressor(seed, c, d), found.regressor(seed, c, d))
     torch.testing.assert_close(kept.centres, found.centres)
+    torch.testing.assert_close(kept.scale, found.scale)
+
+
+def test_features_a_hundred_times_as_large_have_the_same_analogies(bench):
+    hallucinating, rng = bench("hallucinating"), np.random.default_rng(0)
+    classes = [torch.from_numpy(rng.uniform(0, 2, (1, 8)) + rng.random((9, 8))).float() for _ in range(5)]
+    weights, training = torch.from_numpy(rng.standard_normal((5, 8))).float(), RegressorTraining(steps=60, drop_every=30)
+    small, told = hallucinating.analogies_of(weights, classes, training)
+    large, told_large = hallucinating.analogies_of(weights / 128, [128 * features for features in classes], training)
+    assert told_large.last == pytest.approx(told.last, rel=1e-3)
+    torch.testing.assert_close(large.centres, small.centres)
+    torch.testing.assert_close(large.scale, 128 * small.scale)
 
 
 def test_images_of_a_picture_are_made_once_and_only_of_supports_count(bench):

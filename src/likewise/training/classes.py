@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +18,22 @@ from likewise.episodes.classification.benchmark import Asked, ClassBenchmark, Cl
 from likewise.episodes.classification.sampling import Draw, episode_at
 from likewise.episodes.kept import Kept
 from likewise.formats.files import read_json, validate
-from likewise.methods.classifiers.episode_training import ClassTrainable, Drawn, EmbeddingTraining, ImageBatch, ImageEpisode, ImagePairs
+from likewise.methods.classifiers.episode_training import (
+    ClassTrainable,
+    Drawn,
+    EmbeddingTraining,
+    ImageBatch,
+    ImageEpisode,
+    ImagePairs,
+    NetworkTraining,
+)
 from likewise.methods.classifiers.training_table import class_trainable
 from likewise.methods.trainable import Trainable
 from likewise.training.recipe import ClassesSection, Recipe, ValidationSection, fixed_lists
 
 KEPT_BYTES = 2_000_000_000  # of pictures in memory
 ACCURACY = "accuracy"
+Compared = Callable[[Tensor, Tensor], Tensor]  # features of supports (N, K, ...) and of queries (M, ...) -> scores (M, N)
 
 
 class ClassDraws:
@@ -83,7 +92,7 @@ class ClassDraws:
 class Pictures:
     """Square pictures (3, s, s) of a benchmark, as a learner wishes for them, kept in memory while they fit."""
 
-    def __init__(self, benchmark: ClassBenchmark, trainable: ClassTrainable[Any]) -> None:
+    def __init__(self, benchmark: ClassBenchmark, trainable: ClassTrainable[Any] | NetworkTraining) -> None:
         self.benchmark, self.side = benchmark, trainable.side
         (wish,) = trainable.wants()
         self._size = (wish.side, wish.side)
@@ -103,10 +112,13 @@ class Pictures:
 
 
 class TrainedAnswers:
-    """Answers of what was trained to episodes of a benchmark; see `episodes.classification.answering.Answers`. Features are made once where they can be."""
+    """Answers of what was trained to episodes of a benchmark; see `episodes.classification.answering.Answers`. Features are made once where they can be.
 
-    def __init__(self, trainable: ClassTrainable[Any], benchmark: ClassBenchmark) -> None:
-        self.trainable, self.pictures = trainable, Pictures(benchmark, trainable)
+    compared: what compares features in place of the learner.
+    """
+
+    def __init__(self, trainable: ClassTrainable[Any], benchmark: ClassBenchmark, compared: Compared | None = None) -> None:
+        self.trainable, self.pictures, self.compared = trainable, Pictures(benchmark, trainable), compared
         self._kept = Kept[Tensor](KEPT_BYTES, lambda features: features.nbytes)
 
     def __call__(self, asked: Asked) -> NDArray[np.integer]:
@@ -116,7 +128,7 @@ class TrainedAnswers:
             return np.asarray(own.answers(self.pictures.episode(asked)).argmax(dim=1))
         supports = torch.stack([torch.stack([self._features(own, item) for item in row]) for row in asked.support])
         queries = torch.stack([self._features(own, item) for row in asked.query for item in row])
-        return np.asarray(own.answered(supports, queries).argmax(dim=1))
+        return np.asarray((self.compared or own.answered)(supports, queries).argmax(dim=1))
 
     def _features(self, own: EmbeddingTraining, item: Item) -> Tensor:
         return self._kept(item, lambda: own.features(self.pictures(item)[None])[0])

@@ -19,8 +19,9 @@ from torch.func import functional_call
 
 from likewise.episodes.classification.answering import Answers
 from likewise.episodes.classification.benchmark import Asked, ClassBenchmark
-from likewise.methods.classifiers.episode_training import NetworkTraining, feature_shape, support_labels
+from likewise.methods.classifiers.episode_training import NetworkTraining, support_labels
 from likewise.methods.classifiers.maml_model import InnerLoop, MamlNetwork, adapted, settled, support_statistics
+from likewise.methods.classifiers.reading import feature_shape
 from likewise.training.classes import Pictures
 
 Labels = NDArray[np.integer]

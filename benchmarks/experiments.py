@@ -20,6 +20,7 @@ from likewise.episodes.classification.benchmark import ClassBenchmark
 from likewise.episodes.classification.evaluation import ClassSetting
 from likewise.episodes.classification.opening import open_classes
 from likewise.episodes.classification.splits import Part
+from likewise.functional.prototypes import distance_scores
 from likewise.functional.support_attention import attention, class_probabilities
 from likewise.methods.classifiers.common import class_major
 from likewise.task.equipping import equip
@@ -110,6 +111,11 @@ def cosine_matching(supports: Tensor, queries: Tensor) -> Tensor:
     """What a matching network without context says (M, N) of features of supports (N, K, D) and of queries (M, D): attention by cosine, summed by class."""
     weights = attention(queries, supports.flatten(0, 1))
     return class_probabilities(weights, class_major(*supports.shape[:2]), len(supports))
+
+
+def prototypes(supports: Tensor, queries: Tensor) -> Tensor:
+    """What a prototypical network says (M, N): negative squared distances of queries (M, D) from the means of supports (N, K, D)."""
+    return distance_scores(queries, supports.mean(dim=1))
 
 
 @dataclass(frozen=True)

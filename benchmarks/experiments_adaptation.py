@@ -32,7 +32,7 @@ class Loop:
 
 
 LOOPS = (
-    Loop("omniglot", "Characters", OMNIGLOT, 0.1, {0: 300, 1: 300, 5: 300, 20: 100, 100: 30}),
+    Loop("omniglot", "Characters", OMNIGLOT, 0.1, {0: 300, 1: 300, 5: 300, 20: 100, 100: 40}),
     Loop("caltech", "Photographs", CALTECH, 0.01, {0: 100, 1: 100, 5: 100, 20: 40}),
 )
 Made = tuple[Start, NetworkTraining]

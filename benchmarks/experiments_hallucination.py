@@ -14,7 +14,7 @@ from pathlib import Path
 
 from class_cells import gain
 from common import write_json
-from experiments import CALTECH, CHECKPOINT, OMNIGLOT, Column, Experiment, Notes, Row, Runs, cosine_matching, head, line, opened, trained
+from experiments import CALTECH, CHECKPOINT, OMNIGLOT, Column, Experiment, Notes, Row, Runs, cosine_matching, head, line, opened, prototypes, trained
 from frozen_hallucinator import FrozenFeatures, hallucinator_compared, kept_hallucinator
 from hallucinating import (
     ANALOGIES,
@@ -34,7 +34,6 @@ from likewise.episodes.classification.benchmark import ClassBenchmark
 from likewise.methods.classifiers.analogies import RegressorTraining
 from likewise.methods.classifiers.baseline_training import BaselineTraining
 from likewise.methods.classifiers.episode_training import EmbeddingTraining
-from likewise.methods.classifiers.hallucinator import prototypical
 from likewise.training.classes import Compared, TrainedAnswers, trained_of
 from likewise.weights import read_checkpoint
 from likewise.weights.cache import sha256_of
@@ -85,7 +84,7 @@ def analogy_rows(data: str, runs: Runs) -> list[Row]:
         return []
     base, rows = trained(run), list[Row]()
     assert isinstance(base, BaselineTraining)
-    for name, compared in (("prototypes", prototypical), ("head", base.answered)):
+    for name, compared in (("prototypes", prototypes), ("head", base.answered)):
         rows += pair_rows(PAIRS[f"analogies-{name}-{data}"], columns_of(data), [run / CHECKPOINT], partial(analogous, data, run, base, compared))
     return rows
 
@@ -111,7 +110,7 @@ def kept_analogies(data: str, base: BaselineTraining, run: Path) -> Analogous:
 
 def frozen(benchmark: ClassBenchmark, count: int, *, silent: bool = False) -> Answers:
     """Answers by prototypes of features of the frozen backbone, with so many hallucinated examples, by noise or without."""
-    compared = hallucinator_compared(kept_hallucinator(), prototypical, count, silent=silent) if count else prototypical
+    compared = hallucinator_compared(kept_hallucinator(), prototypes, count, silent=silent) if count else prototypes
     return FeatureAnswers(FrozenFeatures(benchmark), compared)
 
 
@@ -120,7 +119,7 @@ def dagan_rows(runs: Runs) -> list[Row]:
     if not DAGAN.is_file():
         return []
     rows: list[Row] = []
-    for name, run, compared in (("pixels", None, nearest_compared), ("prototypical", "prototypical", prototypical), ("matching", "matching", cosine_matching)):
+    for name, run, compared in (("pixels", None, nearest_compared), ("prototypical", "prototypical", prototypes), ("matching", "matching", cosine_matching)):
         folder = None if run is None else runs.find(f"{run}-omniglot")
         if run is not None and folder is None:
             continue
@@ -163,7 +162,7 @@ def rows(runs: Runs) -> list[Row]:
 
 def lines(notes: Notes) -> list[str]:
     """A line for each pair: without, with, and the mean difference over the same episodes with its interval, for each number of shots."""
-    found = head(["", *(f"{column.title}: without, with" + " | difference" for column in columns_of("omniglot"))])
+    found = head(["", *(title for column in columns_of("omniglot") for title in (f"{column.title}: without, with", "difference"))])
     for pair in PAIRS.values():
         cells: list[str | None] = []
         for column in columns_of(pair.data):

@@ -103,7 +103,9 @@ def test_the_table_of_hallucination_pairs_episodes(bench, noted, tmp_path):
     rows = [experiments.trained_row(f"dagan-pixels-{word}", "pixels", tmp_path, columns) for word in ("without", "with")]
     write("hallucination", rows[0], columns[0], 30.0, 50.0, 40.0)
     write("hallucination", rows[1], columns[0], 32.0, 52.0, 42.0)
-    assert table(module, rows)[-1] == "| characters: DAGAN, nearest by cosine of pixels | 40.0, 42.0 | +2.0 ± 0.0 |  |  |  |  |"
+    lines = table(module, rows)
+    assert lines[-1] == "| characters: DAGAN, nearest by cosine of pixels | 40.0, 42.0 | +2.0 ± 0.0 |  |  |  |  |"
+    assert lines[1].count("---") == lines[0].count("|") - 1 == lines[-1].count("|") - 1
 
 
 def test_the_table_of_adaptation_has_a_line_a_start_and_a_column_a_number_of_steps(bench, noted, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from likewise.episodes.classification.benchmark import Asked, ClassBenchmark, Item
 from likewise.methods.classifiers.analogies import RegressorTraining
@@ -31,6 +31,31 @@ def test_cosine_matching_of_one_shot_is_the_nearest_by_cosine(bench, features):
     supports, queries = features[0][:, :1], features[1]
     reference = KNeighborsClassifier(1, metric="cosine").fit(supports[:, 0].numpy(), np.arange(4)).predict(queries.numpy())
     np.testing.assert_array_equal(bench("experiments").cosine_matching(supports, queries).argmax(dim=1).numpy(), reference)
+
+
+def test_prototypes_are_the_nearest_centroids_of_scikit_learn(bench, features):
+    supports, queries = features
+    reference = NearestCentroid().fit(supports.flatten(0, 1).numpy(), np.repeat(np.arange(4), 3)).predict(queries.numpy())
+    np.testing.assert_array_equal(bench("experiments").prototypes(supports, queries).argmax(dim=1).numpy(), reference)
+
+
+def test_noise_of_zeros_says_the_same_as_seeds_without_noise_and_noise_counts(bench, features):
+    frozen, seen = bench("frozen_hallucinator"), []
+    torch.manual_seed(0)
+    hallucinator = frozen.Hallucinator(10, 10)
+    for layer in (hallucinator.fc1, hallucinator.fc2, hallucinator.fc3):
+        torch.nn.init.normal_(layer.weight)
+
+    def compared(supports, queries):
+        seen.append(supports)
+        return bench("experiments").prototypes(supports, queries)
+
+    supports = features[0][:, :1]
+    for silent in (True, False):
+        frozen.hallucinator_compared(hallucinator, compared, 3, silent=silent)(supports, features[1])
+    expected = hallucinator(supports, torch.zeros(4, 1, 10)).detach()
+    torch.testing.assert_close(seen[0], torch.cat([supports, expected.expand(-1, 3, -1)], dim=1))
+    assert not torch.allclose(seen[1][:, 1], seen[1][:, 2])
 
 
 def test_hallucinated_examples_stand_behind_the_real_ones_of_their_class(bench, features):

@@ -24,7 +24,7 @@ from likewise.methods.registry import method_class
 from likewise.task.thumbnails import Thumbnail, thumbnail
 
 PRESETS = ("default", "fast", "best")
-CHANNELS = "channels"  # a fact of a memory: the channels of pictures that are shown, counted from 1
+CHANNELS = "channels_shown"  # a fact of a memory: the channels of pictures that are shown, counted from 1
 Kept = list[dict[FeatureSpec, ImageFeatures]]
 _BETTER = {LabelKind.CLASS: ", `prototypical` for classes of whole images", LabelKind.VECTOR: ", `zero-shot-prototypical` for vectors of classes"}
 

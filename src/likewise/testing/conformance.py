@@ -11,6 +11,7 @@ A method that cannot keep a law declares it in `Method.exempt` with the reason.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -174,10 +175,16 @@ def _save_and_load(method: str, settings: Mapping[str, Any]) -> None:
     for other in (whole, compact):
         two = other.predict(_query())
         assert np.array_equal(one.labels, two.labels), "a saved and loaded task predicts something else"
-        assert one.probabilities == two.probabilities, f"probabilities changed from {one.probabilities} to {two.probabilities}"
-        assert one.present == two.present, f"presence changed from {one.present} to {two.present}"
-        assert one.confidence == two.confidence, f"confidence changed from {one.confidence} to {two.confidence}"
+        for what in ("probabilities", "present"):
+            _same_numbers(getattr(one, what), getattr(two, what), what)
+        _same_numbers({"": one.confidence}, {"": two.confidence}, "confidence")
     assert whole.digest == task.digest == compact.digest, "the digest changed"
+
+
+def _same_numbers(one: Mapping[str, float], two: Mapping[str, float], what: str) -> None:
+    """Numbers by name that are the same but for the last digits of float32: on some processors they hang on where in memory a tensor begins."""
+    assert one.keys() == two.keys(), f"{what} changed from {one} to {two}"
+    assert all(math.isclose(one[name], two[name], rel_tol=1e-6, abs_tol=1e-7) for name in one), f"{what} changed from {one} to {two}"
 
 
 def _odd_sizes(method: str, settings: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ FILES = sorted(SHARED.glob("mm_*.npz"))
 @pytest.mark.parametrize("path", [path for path in FILES if not path.stem.startswith("mm_model_full")], ids=lambda path: path.stem)
 def test_mm_former_agrees_with_the_golden_files(path):
     result = golden.run_file(path, Folders.around(SHARED))
-    if path.stem == "mm_train_stage2" and result.worst.startswith("out.grad_") and has_bfloat16():
+    if path.stem == "mm_train_stage2" and result.detail.startswith("out.grad_") and has_bfloat16():
         pytest.skip("its gradient hangs on the last bits of cosines (`golden.mm_model.training`), and processors with bfloat16 round them otherwise")
     assert result.status == "pass", result.detail
 

@@ -1,7 +1,5 @@
 """The feature provider: pixels, altered copies, tiles, and the names of features on disk."""
 
-import hashlib
-
 import cv2
 import numpy as np
 import pytest
@@ -161,6 +159,9 @@ class TestTiles:
         assert agree.mean() > apart.mean()
 
 
+OTHER_RUNS = (("openvino", "float32"), ("torch", "bfloat16"))
+
+
 class TestFeaturesOnDisk:
     image = noise(12, 120, 150)
 
@@ -172,11 +173,16 @@ class TestFeaturesOnDisk:
         features(kept, self.image, spec)
         return {path.name for path in tmp_path.rglob("*.safetensors")}
 
-    def test_the_name_of_a_plain_view_is_a_hash_of_what_it_depends_on(self, kept, tmp_path):
-        digest = kept.prepare(self.image, (SPEC,)).digest
-        shape = (*kept.working_shape((120, 150), SPEC), 3)
-        key = repr((digest, shape, kept.backbone.sha256, "torch", "float32", (1, -1), True))
-        assert self.files(kept, tmp_path, SPEC) == {hashlib.sha256(key.encode()).hexdigest() + ".safetensors"}
+    def test_a_file_belongs_to_an_image_its_size_the_weights_and_what_is_asked_of_them(self, kept, tmp_path):
+        names = self.files(kept, tmp_path, SPEC)
+        again = FeatureProvider(load_backbone(NAME), engine="torch", precision="float32", features=tmp_path)
+        assert self.files(again, tmp_path, SPEC) == names
+        others = [FeatureProvider(load_backbone("random:vit-tiny-8"), engine="torch", precision="float32", features=tmp_path)]
+        others += [FeatureProvider(load_backbone(NAME), engine=engine, precision=precision, features=tmp_path) for engine, precision in OTHER_RUNS]
+        counts = [len(self.files(other, tmp_path, SPEC)) for other in others]
+        counts += [len(self.files(kept, tmp_path, spec)) for spec in (changed(side=224), changed(layers=(0,)), changed(qk=False))]
+        features(kept, noise(13, 120, 150), SPEC)
+        assert [*counts, len(list(tmp_path.rglob("*.safetensors")))] == [2, 3, 4, 5, 6, 7, 8]
 
     def test_pixels_and_a_limit_that_cuts_nothing_share_the_file(self, kept, tmp_path):
         names = self.files(kept, tmp_path, SPEC)

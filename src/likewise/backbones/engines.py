@@ -10,6 +10,8 @@ import copy
 import hashlib
 import os
 import warnings
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -147,6 +149,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@cache
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware, so that half precision pays."""
     import openvino
@@ -157,6 +160,12 @@ def has_bfloat16() -> bool:
 def instruction_set() -> str:
     """The processor's vector instructions, as torch names them, with bf16 where it multiplies in hardware."""
     return torch.backends.cpu.get_cpu_capability() + ("+BF16" if has_bfloat16() else "")
+
+
+@cache
+def engine_version(name: str) -> str:
+    """The version of the package that an engine is; its numbers may change with it."""
+    return version(name)
 
 
 def pick_device(device: str) -> torch.device:

@@ -7,7 +7,6 @@ Tokens are rounded to half precision at once, so that features from memory, disk
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise.backbones.alter import alteration, altered, placed_back, toned
-from likewise.backbones.engines import Engine, instruction_set, make_engine, padded_side
+from likewise.backbones.engines import Engine, engine_version, instruction_set, make_engine, padded_side
 from likewise.backbones.features import FeatureSpec, ImageFeatures, StageTimes
 from likewise.backbones.registry import Backbone, load_backbone
+from likewise.backbones.store import FeatureStore, folder_of_environment
 from likewise.backbones.tiles import Tiling, plan_tiles
 from likewise.data.geometry import by_longer_side, fitted_size, resize_image, short_side, squash_image, working_grid
 from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
 from likewise.errors import UsageError
-from likewise.files import replacing
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class Prepared:
 class FeatureProvider:
     """Features of images by one backbone, engine and device; wishes may name another backbone, which is opened when it is first asked for.
 
-    cache: a folder for converted graphs; features: a folder for features on disk (None: the environment variable
-    LIKEWISE_FEATURES, else none), for benches that ask for the same images again and again.
+    cache: a folder for converted graphs; features: a folder or store for features on disk (None: the environment variable
+    LIKEWISE_FEATURES, else none), for those who ask for the same images again and again.
     """
 
     def __init__(
@@ -58,15 +57,15 @@ class FeatureProvider:
         device: torch.device | None = None,
         precision: str = "auto",
         cache: Path | None = None,
-        features: Path | None = None,
+        features: Path | FeatureStore | None = None,
     ) -> None:
         self.backbone = backbone
         self.device = device or torch.device("cpu")
         self._wish, self._precision, self._cache = engine, precision, cache
         self._engines: dict[tuple[tuple[int, ...], bool, int], Engine] = {}
         self._others: dict[str, FeatureProvider] = {}
-        kept = os.environ.get("LIKEWISE_FEATURES")
-        self._features = features or (Path(kept) if kept else None)
+        folder = features or folder_of_environment()
+        self.store = FeatureStore(folder) if isinstance(folder, Path) else folder
 
     def serving(self, spec: FeatureSpec) -> FeatureProvider:
         """The provider of the backbone that a wish names: this one, or another with the same engine and device. WeightsError where its weights are missing."""
@@ -75,7 +74,7 @@ class FeatureProvider:
         if spec.backbone not in self._others:
             opened = load_backbone(spec.backbone)
             self._others[spec.backbone] = FeatureProvider(
-                opened, engine=self._wish, device=self.device, precision=self._precision, cache=self._cache, features=self._features
+                opened, engine=self._wish, device=self.device, precision=self._precision, cache=self._cache, features=self.store
             )
         return self._others[spec.backbone]
 
@@ -125,20 +124,42 @@ class FeatureProvider:
             return [_bare(image, spec) for image in images]
         if (own := self.serving(spec)) is not self:
             return own.extract(images, spec, times)
-        found = {index: kept for index, image in enumerate(images) if (kept := self._read(image, spec)) is not None}
-        missing: dict[tuple[int, ...], list[int]] = {}
+        times = StageTimes() if times is None else times
+        groups: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
-            if index not in found:
-                missing.setdefault(image.views[spec].shape, []).append(index)
-        for group in missing.values():
-            start = time.perf_counter()
-            answers = self._run(np.stack([images[index].views[spec] for index in group]), spec)
-            if times is not None:
-                times.add("backbone", time.perf_counter() - start)
-            for place, index in enumerate(group):
-                found[index] = self._features_of(images[index], spec, [answer[place] for answer in answers])
-                self._write(images[index], spec, found[index])
+            groups.setdefault(image.views[spec].shape, []).append(index)
+        found: dict[int, ImageFeatures] = {}
+        for group in groups.values():
+            found |= zip(group, self._group([images[index] for index in group], spec, times), strict=True)
         return [found[index] for index in range(len(images))]
+
+    def _group(self, images: Sequence[Prepared], spec: FeatureSpec, times: StageTimes) -> list[ImageFeatures]:
+        """Features of images of one working shape: from the store, if there is one, else by the network."""
+        if self.store is None:
+            return self._made(images, spec, times)
+        start = time.perf_counter()
+        together = 1 if self.device.type == "cpu" else len(images)  # elsewhere an answer hangs on how many are beside it: all of them are read, or none
+        names = [self._key(image, spec, together) for image in images]
+        kept = [self._read(image, spec, name) for image, name in zip(images, names, strict=True)]
+        missing = [place for place, one in enumerate(kept) if one is None]
+        missing = list(range(len(images))) if missing and together > 1 else missing
+        times.add("cache", time.perf_counter() - start)
+        self.store.counts.hits += len(images) - len(missing)
+        self.store.counts.misses += len(missing)
+        made = dict(zip(missing, self._made([images[place] for place in missing], spec, times), strict=True)) if missing else {}
+        start = time.perf_counter()
+        for place, features in made.items():
+            self.store.write(names[place], _tensors(features))
+        times.add("cache", time.perf_counter() - start)
+        found = [made.get(place, one) for place, one in enumerate(kept)]
+        return [each for each in found if each is not None]
+
+    def _made(self, images: Sequence[Prepared], spec: FeatureSpec, times: StageTimes) -> list[ImageFeatures]:
+        """Features of images of one working shape by the network."""
+        start = time.perf_counter()
+        answers = self._run(np.stack([image.views[spec] for image in images]), spec)
+        times.add("backbone", time.perf_counter() - start)
+        return [self._features_of(image, spec, [answer[place] for answer in answers]) for place, image in enumerate(images)]
 
     def engine(self, spec: FeatureSpec) -> Engine:
         """The engine that serves a wish; made once for each choice of layers. UsageError where there is no network."""
@@ -188,41 +209,22 @@ class FeatureProvider:
         height, width = (spec.side, spec.side) if spec.pad else image.views[spec].shape[:2]
         return height // self.backbone.config.patch, width // self.backbone.config.patch
 
-    def _path(self, image: Prepared, spec: FeatureSpec) -> Path | None:
-        if self._features is None:
-            return None
+    def _key(self, image: Prepared, spec: FeatureSpec, together: int) -> str:
+        """The name under which features are kept: a hash of image, working size, weights, layers, and of what runs them."""
         engine = self.engine(spec)
         view = image.views[spec].shape
         tiling = self.tiling((view[0], view[1]), spec)
         changes = (tiling, alteration(spec.copy) if spec.copy else None, "squash" if spec.squash else None, ("pad", spec.side) if spec.pad else None)
         special = [item for item in changes if item is not None]  # most views are neither cut, altered nor squashed
-        key = repr((image.digest, view, self.backbone.sha256, engine.name, engine.precision, spec.layers, spec.qk, *special))
-        name = hashlib.sha256(key.encode()).hexdigest()
-        return self._features / name[:2] / f"{name}.safetensors"
+        runs = (engine.name, engine_version(engine.name), engine.precision, instruction_set() if self.device.type == "cpu" else (self.device.type, together))
+        return hashlib.sha256(repr((image.digest, view, self.backbone.sha256, *runs, spec.layers, spec.qk, *special)).encode()).hexdigest()
 
-    def _read(self, image: Prepared, spec: FeatureSpec) -> ImageFeatures | None:
-        from safetensors.torch import load_file
-
-        path = self._path(image, spec)
-        if path is None or not path.exists():
+    def _read(self, image: Prepared, spec: FeatureSpec, name: str) -> ImageFeatures | None:
+        tensors = self.store.read(name) if self.store is not None else None
+        if tensors is None:
             return None
-        tensors = load_file(path)
         q, k, first = (tensors.get(name) for name in ("q", "k", "prefix_qk"))
-        if spec.qk and first is None:  # written before prefix tokens had queries and keys
-            return None
         return ImageFeatures(tensors["tokens"], tensors["prefix"], self._grid(image, spec), image.size, q, k, _pixels(image, spec), first)
-
-    def _write(self, image: Prepared, spec: FeatureSpec, features: ImageFeatures) -> None:
-        from safetensors.torch import save_file
-
-        path = self._path(image, spec)
-        if path is None:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {"tokens": features.tokens, "prefix": features.prefix}
-        tensors |= {name: tensor for name in ("q", "k", "prefix_qk") if (tensor := getattr(features, name)) is not None}
-        with replacing(path) as draft:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
 
 
 def by_pil(spec: FeatureSpec) -> bool:
@@ -240,3 +242,9 @@ def _bare(image: Prepared, spec: FeatureSpec) -> ImageFeatures:
 def _pixels(image: Prepared, spec: FeatureSpec) -> Tensor | None:
     """The picture (3, h, w) of a wish for pixels, a copy of its own."""
     return torch.from_numpy(image.pictures[spec].transpose(2, 0, 1).copy()) if spec.pixels else None
+
+
+def _tensors(features: ImageFeatures) -> dict[str, Tensor]:
+    """What of features is kept: all but the picture, by name."""
+    tensors = {name: getattr(features, name) for name in ("tokens", "prefix", "q", "k", "prefix_qk")}
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}

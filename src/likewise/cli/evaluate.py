@@ -143,7 +143,7 @@ def evaluate(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     features: Annotated[
-        Path | None, typer.Option("--features", metavar="DIR", help="Keep features here. [default: $LIKEWISE_FEATURES, else OUT/features up to 8 GB]")
+        Path | None, typer.Option("--cache", metavar="DIR", help="Keep features here. [default: $LIKEWISE_FEATURES, else OUT/features up to 8 GB]")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write records here; an evaluation that was stopped goes on.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import ChannelList, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import CacheFolder, CacheSize, ChannelList, PresetName, Settings, UnlabelledName, feature_store, parse_settings
 from likewise.errors import PartialFailureError, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def label(
     precision: Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16.")] = "auto",
     batch: Annotated[str, typer.Option("--batch", metavar="auto|N", help="Images that go through the network together; halved when memory runs out.")] = "auto",
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Threads that decode images; 0 leaves the choice to the program.")] = 0,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
     max_pixels: Annotated[int, typer.Option("--max-pixels", metavar="N", help="Larger images are refused.")] = 200_000_000,
     profile: Annotated[bool, typer.Option("--profile", help="Print the time of each stage.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -98,6 +100,7 @@ def label(
         device=device,
         engine=engine,
         precision=precision,
+        cache=feature_store(cache, cache_size),
     )
     if out is not None:
         check(out, options)
@@ -165,6 +168,8 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
     speed = f" ({summary.rate:.2f} a second)" if summary.rate else ""
     counts = f"{summary.labelled:,} labelled{certain}, {summary.failed:,} failed"
     print(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)}{speed}")
+    if summary.cache is not None:
+        print(summary.cache.sentence)
     for name, count in summary.classes.items():
         print(f"  {name}: in {count:,} images")
     if summary.truth is not None:

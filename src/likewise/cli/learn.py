@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import ChannelList, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import CacheFolder, CacheSize, ChannelList, PresetName, Settings, UnlabelledName, feature_store, parse_settings
 from likewise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def learn(
     channels: ChannelList = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
     compact: Annotated[bool, typer.Option("--compact", help="Leave out what --add and --forget need: a small file that stays as it is.")] = False,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep small pictures of the examples for reports; without, no picture of any size is kept.")
@@ -66,7 +68,7 @@ def learn(
     """
     from likewise.data.channels import Channels
 
-    place = {"device": device, "engine": engine}
+    place = {"device": device, "engine": engine, "cache": feature_store(cache, cache_size)}
     chosen = None if channels is None else Channels.parse(channels)
     said = None if unlabelled is None else unlabelled.value
     reading = {"format": as_format, "split": split, "unlabelled": said, "targets": target or None, "most": first, "channels": chosen}
@@ -122,7 +124,7 @@ def _learned(
     )
 
 
-def _changed(path: Path, add: list[Path], forget: list[str], reading: dict[str, Any], place: dict[str, str]) -> Task:
+def _changed(path: Path, add: list[Path], forget: list[str], reading: dict[str, Any], place: dict[str, Any]) -> Task:
     from likewise import formats, task
 
     changed = task.load(path, **place)
@@ -165,5 +167,7 @@ def _print_task(task: Task) -> None:
     vectors = len(task.support.class_vectors)
     learned = f"{vectors} class vectors" if vectors else f"{len(task.support)} examples"
     print(f"{task.method.name}: {learned}; {weights}", file=sys.stderr)
+    if task.cached is not None:
+        print(task.cached.sentence, file=sys.stderr)
     for line in left_out_lines(task.left_out):
         print(line, file=sys.stderr)

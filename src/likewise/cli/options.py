@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from likewise.errors import UsageError
 
+if TYPE_CHECKING:
+    from likewise.backbones import FeatureStore
+
+CACHE_SIZE = 10_000_000_000  # bytes of features that `--cache` keeps unless it is told otherwise
+_UNITS = {unit: 1000**power for power, unit in enumerate(("", "kb", "mb", "gb", "tb"))} | {
+    unit: 1024**power for power, unit in enumerate(("b", "kib", "mib", "gib", "tib"))
+}
+
 ChannelList = Annotated[
     str | None,
     typer.Option("--channels", metavar="R,G,B|N", help="Channels of TIFF pictures to show, counted from 1; deep ones are scaled by percentiles."),
+]
+CacheFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--cache", metavar="auto|DIR", help="Keep features of images here, so that each passes the backbone once. [default: $LIKEWISE_FEATURES, if set]"
+    ),
+]
+CacheSize = Annotated[
+    str | None,
+    typer.Option("--cache-size", metavar="SIZE", help="Drop the oldest features beyond this, for example 500MB. [default: 10GB, for $LIKEWISE_FEATURES none]"),
 ]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")]
 
@@ -48,3 +68,34 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             found[key.strip()] = text
     return found
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes from a number with a unit: kB, MB, GB, TB of 1000, KiB, MiB, GiB, TiB of 1024, none for bytes.
+
+    >>> parse_size("10GB", "--cache-size"), parse_size("1.5 GiB", "--cache-size"), parse_size("800", "--cache-size")
+    (10000000000, 1610612736, 800)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
+    if found is None or found[2] not in _UNITS or float(found[1]) * _UNITS[found[2]] < 1:
+        raise UsageError(f"{text!r} is no size", where=option, remedy="Write for example 500MB or 10GB")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def feature_store(folder: str | None, size: str | None) -> FeatureStore | None:
+    """What `--cache` and `--cache-size` ask for, ready to be written to; "auto" is a folder of the program's own. None where no features are kept.
+
+    Raises UsageError for a size that is none, or that is given without a folder; OutputError for a folder that cannot be made.
+    """
+    most = None if size is None else parse_size(size, "--cache-size")
+    from likewise import weights
+    from likewise.backbones import FeatureStore, folder_of_environment
+
+    named = folder_of_environment() if folder is None else weights.cache_folder() / "features-of-labelling" if folder == "auto" else Path(folder)
+    if named is None:
+        if size is not None:
+            raise UsageError("no features are kept", where="--cache-size", remedy="Say where by --cache, or leave it out")
+        return None
+    store = FeatureStore(named, CACHE_SIZE if most is None and folder is not None else most)
+    store.start()
+    return store

@@ -202,7 +202,7 @@ class Runner:
             return
         size = images * sum(feature_bytes(spec, self._provider.serving(spec).backbone.config) for spec in self.method.wants())
         if size > self._most:
-            warnings.warn(f"features of {images:,} images would take {size / 1e9:.0f} GB and are not kept (--features FOLDER keeps them)", stacklevel=2)
+            warnings.warn(f"features of {images:,} images would take {size / 1e9:.0f} GB and are not kept (--cache FOLDER keeps them)", stacklevel=2)
             self._features = None
             del self._provider
 

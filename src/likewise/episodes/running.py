@@ -7,7 +7,6 @@ OUT/table-NAME.md           of a table of the paper
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from likewise.backbones import folder_of_environment
 from likewise.episodes.benchmark import Benchmark
 from likewise.episodes.evaluation import Contender, Evaluated, Runner, Setting, check_takes, drawn
 from likewise.episodes.provenance import trained_on_of
@@ -242,9 +242,9 @@ def features_folder(given: Path | None, out: Path | None) -> tuple[Path | None, 
 
     Only the last has a limit: nobody asked for it.
     """
-    kept = os.environ.get("LIKEWISE_FEATURES")
-    if given is not None or kept:
-        return given or Path(str(kept)), None
+    named = given or folder_of_environment()
+    if named is not None:
+        return named, None
     return (None, None) if out is None else (out / "features", UNASKED)
 
 

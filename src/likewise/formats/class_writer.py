@@ -13,6 +13,7 @@ from typing import Any
 from likewise.data import ClassTable, Prediction
 from likewise.data.prediction import NONE_WORD
 from likewise.errors import OutputError
+from likewise.files import replacing
 from likewise.formats import overlays
 from likewise.formats.class_table import FILE, encoded
 from likewise.formats.files import atomic_file, write_atomic
@@ -50,7 +51,8 @@ class ClassWriter:
         target = self.out / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(prediction.image, target)
+            with replacing(target) as draft:
+                shutil.copyfile(prediction.image, draft)
         except OSError as error:
             raise OutputError(
                 f"it cannot be written ({error.strerror})", where=str(target), remedy="Check the folder, its permissions and the free space"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from likewise.data.example import Unlabelled
 from likewise.data.images import read_image
 from likewise.data.resolve import resolve
 from likewise.errors import InputError, UsageError, close_match
+from likewise.files import remove_leftovers, temporary_name
 from likewise.formats import class_sets, dense_files, keypoint_files
 from likewise.formats.dataset import ALL, Dataset, by_stem, match
 from likewise.formats.encoder import Encoder
@@ -108,22 +108,17 @@ def convert(conversion: Conversion, out: str | os.PathLike[str], *, images: bool
     place = Path(out)
     must_be_new(place)
     place.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}.", suffix=".tmp", dir=place.parent))
+    remove_leftovers(place.parent)
+    draft = place.parent / temporary_name(place.name)
+    draft.mkdir()
     try:
         files = _written(conversion, draft, images=images)
-        draft.chmod(0o777 & ~_umask())
         if place.exists():
             place.rmdir()
         draft.rename(place)
         return files
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _written(conversion: Conversion, folder: Path, *, images: bool) -> list[Path]:

@@ -33,6 +33,7 @@ from likewise.labelling.support_mean import SupportMean
 from likewise.labelling.tally import Tally, added_times
 
 if TYPE_CHECKING:
+    from likewise.backbones import CacheCounts
     from likewise.formats import ImageList, LabelWriter, Truth
     from likewise.task import Task
 
@@ -52,6 +53,7 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
     listed = _outside(images, out)
     scorer = _scorer(task, check(out, options))
     with opened(out) as folder:
+        cached = task.cached
         batch = None if options.batch == "auto" else options.batch
         folder.begin(task.fingerprint() | options.that_change_labels(), batch, usual_batch(task), resume=options.resume)
         names = folder.extend(listed)
@@ -76,7 +78,7 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
             progress.end()
         if stopped:
             raise KeyboardInterrupt(f"stopped; what is done stands in {out}. Go on with --resume")
-        return _finish(task, folder, writer, done, options, start)
+        return _finish(task, folder, writer, done, options, start, cached)
 
 
 def check(out: Path, options: RunOptions) -> Truth | None:
@@ -149,7 +151,7 @@ def _label(
     return False
 
 
-def _finish(task: Task, folder: OutputFolder, writer: LabelWriter, done: Done, options: RunOptions, start: float) -> RunSummary:
+def _finish(task: Task, folder: OutputFolder, writer: LabelWriter, done: Done, options: RunOptions, start: float, cached: CacheCounts | None) -> RunSummary:
     """Write what is about the whole run, and say what was done."""
     finals = writer.finish(read_lines(folder.manifest))
     in_the_way = [path.as_posix() for path in finals if not folder.commit_final(path)]
@@ -176,10 +178,15 @@ def _finish(task: Task, folder: OutputFolder, writer: LabelWriter, done: Done, o
         files=tuple(path.as_posix() for path in finals if path.as_posix() not in in_the_way),
         truth=totals.scores(),
         report=folder.report if options.report else None,
+        cache=_counted(task.cached, cached),
     )
     if options.report:
         write_report(folder, task, tally, summary)
     return summary
+
+
+def _counted(now: CacheCounts | None, before: CacheCounts | None) -> CacheCounts | None:
+    return None if now is None or before is None else now.since(before)
 
 
 def _outside(images: ImageList, out: Path) -> Sequence[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.data.images import MAX_PIXELS
 from likewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from likewise.backbones import CacheCounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,8 @@ class RunSummary:
     `only_unsure`; failed: images with an error; earlier: images that were done before this run started; edited: label
     files that somebody changed since they were written (left alone); kept: files that stood in the way (left alone);
     classes: {class: images that show it}; seconds: by stage, over all runs; elapsed: seconds of this run; truth: scores
-    against the reference labels, if any; batch: images at once, after halving; report: the page, if written.
+    against the reference labels, if any; batch: images at once, after halving; report: the page, if written; cache:
+    features that this run read and made, where some are kept.
     """
 
     out: Path
@@ -87,6 +92,7 @@ class RunSummary:
     files: tuple[str, ...] = ()
     truth: dict[str, Any] | None = field(default=None)
     report: Path | None = None
+    cache: CacheCounts | None = None
 
     @property
     def rate(self) -> float:
@@ -112,6 +118,7 @@ class RunSummary:
             "files": list(self.files),
             "truth": self.truth,
             "report": None if self.report is None else str(self.report),
+            "cache": None if self.cache is None else dataclasses.asdict(self.cache),
         }
 
 

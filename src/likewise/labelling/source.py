@@ -13,6 +13,7 @@ from likewise.errors import UsageError
 from likewise.formats import ImageList, list_images, read_support
 
 if TYPE_CHECKING:
+    from likewise.backbones import FeatureStore
     from likewise.task import Task
 
 TASK_ENDING = ".task"
@@ -23,7 +24,8 @@ class Source:
     """What to label like, and how to learn it. None leaves a choice to the program.
 
     path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled, channels: of the examples;
-    method, backbone, checkpoint, preset, settings: for learning, so not together with a task file; device, engine, precision: where to run.
+    method, backbone, checkpoint, preset, settings: for learning, so not together with a task file; device, engine, precision: where to run;
+    cache: what keeps features between runs.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class Source:
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
+    cache: FeatureStore | None = None
 
     def open(self) -> tuple[Task, str]:
         """The task, and a sentence that says what was read. Raises UsageError for options that do not go with a task file."""
@@ -46,7 +49,7 @@ class Source:
 
         if self.path.suffix == TASK_ENDING:
             self._refuse_learning()
-            opened = task.load(self.path, device=self.device, engine=self.engine, precision=self.precision)
+            opened = task.load(self.path, device=self.device, engine=self.engine, precision=self.precision, cache=self.cache)
             return opened, f"{self.path.name}: a task of {len(opened.support)} examples"
         read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled, channels=self.channels)
         learned = task.learn(
@@ -58,6 +61,7 @@ class Source:
             preset=self.preset or "default",
             engine=self.engine,
             precision=self.precision,
+            cache=self.cache,
             **self.settings,
         )
         return learned, read.sentence

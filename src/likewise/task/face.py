@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import likewise
 from likewise import formats
-from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, Prepared, StageTimes
+from likewise.backbones import CacheCounts, FeatureProvider, FeatureSpec, FeatureStore, ImageFeatures, Prepared, StageTimes
 from likewise.data import ClassTable, Example, LabelledImage, Prediction, Support, Target
 from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
@@ -51,6 +51,7 @@ def learn(
     unlabelled: Unlabelled | None = None,
     thumbnails: bool = True,
     progress: Progress | None = None,
+    cache: str | Path | FeatureStore | None = None,
     **settings: Any,
 ) -> Task:
     """A task learned from labelled examples.
@@ -59,14 +60,15 @@ def learn(
     `likewise methods`; backbone: a name of `likewise weights list` or "auto"; checkpoint: a file of the method's own trained
     weights, for methods that have any ("random": untrained), which brings its settings and its backbone; preset: "fast", "default" or "best";
     unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;
-    settings: single settings of the method, over the checkpoint's and the preset's; progress: called with (stage, done, of).
+    settings: single settings of the method, over the checkpoint's and the preset's; progress: called with (stage, done, of); cache: a folder that
+    keeps features, so that an image passes the backbone once (None: that of LIKEWISE_FEATURES, if any), or a `FeatureStore` with a limit.
     Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
     """
     ready = equip(method, preset, settings, checkpoint, backbone)
     support = as_support(source, format, split, unlabelled)
     check_fit(ready.method, support)
     chosen = ready.method.settled(with_heatmaps(ready.method, support))
-    place = Place(device, engine, precision)
+    place = Place.of(device, engine, precision, cache)
     provider = open_provider(ready.backbone, place, chosen)
     ready.check(provider.backbone)
     chosen = chosen.mounted(provider.backbone)
@@ -76,13 +78,14 @@ def learn(
     return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
 
 
-def load(path: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "auto") -> Task:
-    """A task from its file. Raises TaskFileError for a file that is missing, foreign, broken, edited or too new.
+def load(path: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "auto", cache: str | Path | FeatureStore | None = None) -> Task:
+    """A task from its file; cache: as in `learn`. Raises TaskFileError for a file that is missing, foreign, broken, edited or too new.
 
     The weights are opened at the first prediction (or by `Task.ready`); WeightsError then says which are missing.
     """
     stored = storage.read(Path(path))
-    return Task(stored.method, stored.preset, stored.memory, stored.support, stored.kept, stored.thumbnails, stored.weights, Place(device, engine, precision))
+    place = Place.of(device, engine, precision, cache)
+    return Task(stored.method, stored.preset, stored.memory, stored.support, stored.kept, stored.thumbnails, stored.weights, place)
 
 
 class Task:
@@ -163,6 +166,12 @@ class Task:
                 raise WeightsError(found, where="task", remedy="Get the weights that it was learned with, or learn the task again")
             self._provider, self.method = provider, method.mounted(provider.backbone)
         return self._provider
+
+    @property
+    def cached(self) -> CacheCounts | None:
+        """How many features this task has read from its cache, and made, until now; None where it has none. Opens the weights, as `ready` does."""
+        store = self.ready().store
+        return None if store is None else replace(store.counts)
 
     def working_shape(self, size: tuple[int, int]) -> tuple[int, int]:
         """The (height, width) in pixels at which an image of `size` is shown to the backbone (the largest, if several)."""

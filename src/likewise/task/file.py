@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from likewise.errors import TaskFileError
 from likewise.files import replacing
+from likewise.tensors import raw_bytes, write_tensors
 
 FORMAT_VERSION = 1
 
@@ -35,7 +34,7 @@ def write_task_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[st
     text = json.dumps({"format": FORMAT_VERSION, **manifest}, sort_keys=True, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
-        save_file(content, draft, metadata={"likewise": text, "sha256": _digest(text, content)})
+        write_tensors(draft, content, {"likewise": text, "sha256": _digest(text, content)})
 
 
 def read_task_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -81,5 +80,5 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        total.update(raw_bytes(tensor) if tensor.numel() else b"")
     return total.hexdigest()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from likewise.backbones import FeatureProvider, FeatureSpec, ImageFeatures, load_backbone, pick_device
+from likewise.backbones import FeatureProvider, FeatureSpec, FeatureStore, ImageFeatures, load_backbone, pick_device
 from likewise.data import Example, LabelKind, OutputKind, Support
 from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
@@ -31,17 +31,23 @@ _BETTER = {LabelKind.CLASS: ", `prototypical` for classes of whole images", Labe
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how a task runs: device, engine and precision, each "auto" unless chosen."""
+    """Where and how a task runs: device, engine and precision, each "auto" unless chosen; cache: what keeps features between runs."""
 
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
+    cache: FeatureStore | None = None
+
+    @classmethod
+    def of(cls, device: str, engine: str, precision: str, cache: str | Path | FeatureStore | None) -> Place:
+        """The same with a cache that may be named by its folder, which then has no limit."""
+        return cls(device, engine, precision, FeatureStore(Path(cache)) if isinstance(cache, str | Path) else cache)
 
 
 def open_provider(backbone: str, place: Place, method: Method, features: Path | None = None) -> FeatureProvider:
     """The feature provider of a backbone by name ("auto" resolves to the default weights), or of that in the method's checkpoint.
 
-    features: a folder that keeps features. Raises UsageError where a backbone is named and the checkpoint has its own.
+    features: a folder that keeps features, in place of the cache of `place`. Raises UsageError where a backbone is named and the checkpoint has its own.
     """
     from likewise import weights
 
@@ -56,7 +62,7 @@ def open_provider(backbone: str, place: Place, method: Method, features: Path | 
         device=pick_device(place.device),
         precision=place.precision,
         cache=weights.cache_folder() / "openvino",
-        features=features,
+        features=features or place.cache,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from likewise import weights
-from likewise.backbones import FeatureProvider, load_backbone
+from likewise.backbones import FeatureProvider, folder_of_environment, load_backbone
 from likewise.backbones.features import FeatureSpec
 from likewise.episodes.benchmark import Benchmark
 from likewise.episodes.classification.opening import open_classes
@@ -179,8 +178,8 @@ def cache_of(section: BackboneSection) -> Path | None:
     """The folder of cached features: the recipe's, that of LIKEWISE_FEATURES, or the program's own; None where none are kept."""
     if section.features == "compute":
         return None
-    said = section.folder or os.environ.get("LIKEWISE_FEATURES")
-    return Path(said) if said else weights.cache_folder() / "features"
+    named = Path(section.folder) if section.folder else folder_of_environment()
+    return named or weights.cache_folder() / "features"
 
 
 def _provider(section: BackboneSection, device: torch.device) -> FeatureProvider:

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from likewise.errors import WeightsError
 from likewise.files import replacing
+from likewise.tensors import write_tensors
 from likewise.weights.archives import LARGEST_MEMBER
 from likewise.weights.cache import cache_folder, read_json, sha256_of, weights_folders, write_json
 from likewise.weights.conversion import read_source
@@ -118,11 +119,9 @@ def _note(digest: str) -> Path:
 
 def write_checkpoint(tensors: Mapping[str, Tensor], out: Path, card: Card | None = None) -> None:
     """Write tensors as a safetensors file, a card in its header; an existing file is replaced at the end, or not at all."""
-    from safetensors.torch import save_file
-
     header = None if card is None else {CARD: json.dumps(asdict(card), sort_keys=True)}
     with replacing(out) as draft:
-        save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, draft, metadata=header)
+        write_tensors(draft, tensors, header)
 
 
 def read_lightning(path: Path) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from likewise.errors import WeightsError
+from likewise.tensors import write_tensors
 
 _WRAPPERS = {"model", "module", "state_dict"}  # keys under which published files (MAE, DeiT, BEiT) keep the tensors
 
@@ -17,10 +18,7 @@ def convert(source: Path, out: Path) -> None:
 
     Pickles are opened by torch's weights-only loader. Raises WeightsError for anything else.
     """
-    from safetensors.torch import save_file
-
-    # each tensor gets its own memory: a safetensors file holds no two names for one
-    save_file({name: tensor.detach().contiguous().clone() for name, tensor in read_source(source).items()}, out)
+    write_tensors(out, read_source(source))
 
 
 def read_source(source: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from likewise.files import replacing
 from likewise.methods.base import Progress
 from likewise.methods.vtm.model import Vtm
 from likewise.methods.vtm.tuning import Labelled, TuningSettings, TuningState, episode_loss, tune
+from likewise.tensors import write_tensors
 
 KEEP_EVERY = 10.0  # seconds of work that an interruption may cost
 _GROUPS = ("current", "best", "moments")
@@ -129,13 +130,11 @@ def _fingerprint(vtm: Vtm, examples: Labelled, start: BiasSets, settings: Tuning
 
 
 def _write(path: Path, state: TuningState) -> None:
-    from safetensors.torch import save_file
-
-    tensors = {f"{group}/{name}": tensor.contiguous() for group in _GROUPS for name, tensor in getattr(state, group).items()}
+    tensors = {f"{group}/{name}": tensor for group in _GROUPS for name, tensor in getattr(state, group).items()}
     facts = {"step": state.step, "curve": state.curve, "losses": state.losses, "waited": state.waited, "spent": state.spent}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
-        save_file({name: tensor.clone() for name, tensor in tensors.items()}, draft, metadata={"facts": json.dumps(facts)})
+        write_tensors(draft, tensors, {"facts": json.dumps(facts)})
 
 
 def _read(path: Path) -> TuningState | None:

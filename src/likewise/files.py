@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from likewise.errors import OutputError
+
 ABANDONED = 86_400  # seconds after which a temporary file is nobody's, whoever made it
 SHOWN = 40  # characters of a file's name that its temporary name repeats; names may have 255 bytes
 _TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-\d+\.tmp", re.DOTALL)
@@ -47,6 +49,38 @@ def replacing(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes it at the end; on an error, or an interruption, nothing is left of it.
+
+    There must be nothing at `path`, or an empty folder. Raises OutputError where the folder cannot be made.
+    """
+    draft = path.with_name(temporary_name(path.name))
+    try:
+        with said_where(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path.parent)
+            draft.mkdir()
+        yield draft
+        with said_where(path):
+            if path.exists():
+                path.rmdir()
+            draft.rename(path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def said_where(path: Path) -> Iterator[None]:
+    """Inside, an error of the system becomes an OutputError about a file or folder of the user that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"it cannot be written ({error.strerror or error})", where=str(path), remedy="Check the folder, its permissions and the free space"
+        ) from error
 
 
 def temporary_name(name: str) -> str:

@@ -231,7 +231,7 @@ class TestTaskFiles:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OutputError, match="No space"):
             task.save(path)
         assert path.read_bytes() == before
         assert [p.name for p in path.parent.iterdir()] == ["t.task"]

@@ -18,6 +18,7 @@ from likewise.episodes.classification.outcome import ClassOutcome
 from likewise.episodes.nway import NwayOutcome
 from likewise.episodes.outcome import Outcome
 from likewise.errors import OutputError
+from likewise.files import said_where
 from likewise.formats.files import json_bytes, write_atomic
 
 Answered = Outcome | NwayOutcome | ClassOutcome
@@ -30,10 +31,10 @@ class Journal:
         self._path, self.outcomes = path, outcomes
 
     def add(self, outcome: Answered) -> None:
-        """Keep an outcome; it is in the file when this returns."""
+        """Keep an outcome; it is in the file when this returns. OutputError where it cannot be written."""
         self.outcomes.append(outcome)
         if self._path is not None:
-            with self._path.open("ab") as stream:
+            with said_where(self._path), self._path.open("ab") as stream:
                 stream.write(json.dumps(outcome.to_json(), separators=(",", ":")).encode() + b"\n")
 
 

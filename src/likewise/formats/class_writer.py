@@ -12,8 +12,7 @@ from typing import Any
 
 from likewise.data import ClassTable, Prediction
 from likewise.data.prediction import NONE_WORD
-from likewise.errors import OutputError
-from likewise.files import replacing
+from likewise.files import replacing, said_where
 from likewise.formats import overlays
 from likewise.formats.class_table import FILE, encoded
 from likewise.formats.files import atomic_file, write_atomic
@@ -49,14 +48,10 @@ class ClassWriter:
             return []
         path = Path(FOLDER, folder_names(self.classes)[prediction.label or NONE_WORD], name)
         target = self.out / path
-        try:
+        with said_where(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as draft:
                 shutil.copyfile(prediction.image, draft)
-        except OSError as error:
-            raise OutputError(
-                f"it cannot be written ({error.strerror})", where=str(target), remedy="Check the folder, its permissions and the free space"
-            ) from error
         return [path]
 
     def finish(self, lines: Iterable[Mapping[str, Any]] = ()) -> list[Path]:

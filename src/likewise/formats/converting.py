@@ -16,7 +16,7 @@ from likewise.data.example import Unlabelled
 from likewise.data.images import read_image
 from likewise.data.resolve import resolve
 from likewise.errors import InputError, UsageError, close_match
-from likewise.files import remove_leftovers, temporary_name
+from likewise.files import replacing_folder, said_where
 from likewise.formats import class_sets, dense_files, keypoint_files
 from likewise.formats.dataset import ALL, Dataset, by_stem, match
 from likewise.formats.encoder import Encoder
@@ -107,18 +107,8 @@ def convert(conversion: Conversion, out: str | os.PathLike[str], *, images: bool
     """
     place = Path(out)
     must_be_new(place)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(place.parent)
-    draft = place.parent / temporary_name(place.name)
-    draft.mkdir()
-    try:
-        files = _written(conversion, draft, images=images)
-        if place.exists():
-            place.rmdir()
-        draft.rename(place)
-        return files
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with replacing_folder(place) as draft:
+        return _written(conversion, draft, images=images)
 
 
 def _written(conversion: Conversion, folder: Path, *, images: bool) -> list[Path]:
@@ -159,11 +149,12 @@ def _encoded(encoder: Encoder, stem: str, sheet: Sheet) -> dict[str, bytes]:
 
 def _copy_image(dataset: Dataset, name: str, target: Path) -> None:
     """A copy of an image; of one that stands in its label file, or in memory, a PNG."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if dataset.images[name]:
-        shutil.copyfile(dataset.root / dataset.images[name], target)
-    else:
-        Image.fromarray(read_image(dataset.example(name).image)).save(target, "PNG")
+    with said_where(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if dataset.images[name]:
+            shutil.copyfile(dataset.root / dataset.images[name], target)
+        else:
+            Image.fromarray(read_image(dataset.example(name).image)).save(target, "PNG")
 
 
 def _about(conversion: Conversion) -> dict[str, Any]:

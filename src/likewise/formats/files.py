@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from likewise.errors import InputError, OutputError, close_match
-from likewise.files import replacing
+from likewise.files import replacing, said_where
 
 MAX_JSON = 1 << 29  # bytes; the annotations of all of COCO's training images are 470 MB
 MAX_LISTED = 20  # problems that one message lists
@@ -152,12 +152,10 @@ def must_be_new(out: Path) -> None:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A stream whose content becomes the file when all of it is on the disk; on an error nothing is changed."""
-    try:
+    with said_where(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft, draft.open("wb") as stream:
             yield stream
-    except OSError as error:
-        raise OutputError(f"it cannot be written ({error.strerror})", where=str(path), remedy="Check the folder, its permissions and the free space") from error
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from likewise.errors import OutputError
-from likewise.files import replacing
+from likewise.files import replacing, said_where
 
 _BLOCK = 1 << 16
 
@@ -62,7 +63,7 @@ class LineWriter:
     """Appends lines to a file; each is handed to the system at once, so that a killed program loses none of them."""
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("a", encoding="ascii")
+        self._path, self._stream = path, path.open("a", encoding="ascii")
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one line."""
@@ -77,7 +78,9 @@ class LineWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stream.close()
+        # what could not be written is tried again by closing: a second error must not hide the first
+        with said_where(self._path) if error is None else contextlib.suppress(OSError):
+            self._stream.close()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -86,5 +89,5 @@ def write_atomically(path: Path, content: bytes) -> None:
     The temporary name is always the same, so that a killed run leaves one behind at most; only the holder of the
     output folder's lock calls this.
     """
-    with replacing(path, temporary=f".{path.name}.tmp") as draft:
+    with said_where(path), replacing(path, temporary=f".{path.name}.tmp") as draft:
         draft.write_bytes(content)

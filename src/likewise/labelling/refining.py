@@ -17,8 +17,8 @@ from PIL import Image
 from likewise.data.images import read_image
 from likewise.data.prediction import draw_labels
 from likewise.errors import InputError
-from likewise.files import replacing
-from likewise.formats.files import must_be_new
+from likewise.files import replacing_folder
+from likewise.formats.files import must_be_new, write_atomic
 from likewise.formats.index_png_writer import label_png
 
 if TYPE_CHECKING:
@@ -39,10 +39,15 @@ class Refined:
 def refine_folder(task: Task, out: Path, watch: Watch | None = None, by: SegmentAnything | None = None) -> Refined:
     """Write the examples of a task with masks in place of coarse labels: images/, masks/, overlays/ and dataset.json.
 
-    by: a promptable network that draws them instead, but for tags. Images are copied.
+    by: a promptable network that draws them instead, but for tags. Images are copied. OUT is there whole or not at all.
     Raises OutputError for a folder that holds something, InputError for a task whose examples have no files.
     """
     must_be_new(out)
+    with replacing_folder(out) as draft:
+        return _written(task, draft, watch, by)
+
+
+def _written(task: Task, out: Path, watch: Watch | None, by: SegmentAnything | None) -> Refined:
     drawn: list[str] = []
     kept: list[str] = []
     names = [example.name for example in task.support.examples]
@@ -53,16 +58,16 @@ def refine_folder(task: Task, out: Path, watch: Watch | None = None, by: Segment
         labels = own if own is not None else example.labels.label_map
         (kept if own is None else drawn).append(example.name)
         source = Path(example.image)
-        _write(out / "images" / f"{example.name}{source.suffix}", source.read_bytes())
+        write_atomic(out / "images" / f"{example.name}{source.suffix}", source.read_bytes())
         shown = np.zeros(example.labels.size, np.int16) if labels is None else labels
-        _write(out / "masks" / f"{example.name}.png", label_png(_stored(shown, task.classes.dtype)))
-        _write(out / "overlays" / f"{example.name}.jpg", _overlay(source, shown))
+        write_atomic(out / "masks" / f"{example.name}.png", label_png(_stored(shown, task.classes.dtype)))
+        write_atomic(out / "overlays" / f"{example.name}.jpg", _overlay(source, shown))
         if watch is not None:
             watch(index + 1, len(names))
     unlabelled = {example.labels.unlabelled for example in task.support.examples}
     about: dict[str, Any] = {"classes": {str(number): name for number, name in task.classes.names.items()}, "split": {"support": names}}
     about |= {"unlabelled": "unknown"} if unlabelled == {"unknown"} else {}
-    _write(out / "dataset.json", (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(out / "dataset.json", (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
     return Refined(tuple(drawn), tuple(kept))
 
 
@@ -75,9 +80,3 @@ def _overlay(source: Path, labels: NDArray[np.integer]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(draw_labels(read_image(source), np.maximum(labels, 0), 0.45)).save(stream, "JPEG", quality=88)
     return stream.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        draft.write_bytes(content)

@@ -22,19 +22,20 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from likewise.errors import TaskFileError
-from likewise.files import replacing
+from likewise.files import replacing, said_where
 from likewise.tensors import raw_bytes, write_tensors
 
 FORMAT_VERSION = 1
 
 
 def write_task_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write a task file atomically: under a temporary name beside it, then renamed."""
+    """Write a task file atomically: under a temporary name beside it, then renamed. OutputError where it cannot be written."""
     content = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT_VERSION, **manifest}, sort_keys=True, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        write_tensors(draft, content, {"likewise": text, "sha256": _digest(text, content)})
+    with said_where(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft:
+            write_tensors(draft, content, {"likewise": text, "sha256": _digest(text, content)})
 
 
 def read_task_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

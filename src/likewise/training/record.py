@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from likewise.errors import InputError
+from likewise.files import said_where
 from likewise.formats.files import write_atomic
 
 EPISODE = "episode"  # the first column: episodes done
@@ -23,8 +24,8 @@ class CsvLog:
         write_atomic(path, ("\n".join(lines) + "\n").encode())
 
     def add(self, episode: int, values: Mapping[str, float]) -> None:
-        """Write a row."""
-        with self._path.open("a", encoding="utf-8") as stream:
+        """Write a row. OutputError where it cannot be written."""
+        with said_where(self._path), self._path.open("a", encoding="utf-8") as stream:
             stream.write(self._line({EPISODE: episode, **values}) + "\n")
 
     def _line(self, row: Mapping[str, float]) -> str:

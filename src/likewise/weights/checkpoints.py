@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from likewise.errors import WeightsError
-from likewise.files import replacing
+from likewise.files import replacing, said_where
 from likewise.tensors import write_tensors
 from likewise.weights.archives import LARGEST_MEMBER
 from likewise.weights.cache import cache_folder, read_json, sha256_of, weights_folders, write_json
@@ -118,9 +118,9 @@ def _note(digest: str) -> Path:
 
 
 def write_checkpoint(tensors: Mapping[str, Tensor], out: Path, card: Card | None = None) -> None:
-    """Write tensors as a safetensors file, a card in its header; an existing file is replaced at the end, or not at all."""
+    """Write tensors as a safetensors file, a card in its header; an existing file is replaced at the end, or not at all. OutputError if it cannot be."""
     header = None if card is None else {CARD: json.dumps(asdict(card), sort_keys=True)}
-    with replacing(out) as draft:
+    with said_where(out), replacing(out) as draft:
         write_tensors(draft, tensors, header)
 
 

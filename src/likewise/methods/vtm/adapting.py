@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from likewise.backbones.biases import BiasSets
-from likewise.files import replacing
+from likewise.files import replacing, said_where
 from likewise.methods.base import Progress
 from likewise.methods.vtm.model import Vtm
 from likewise.methods.vtm.tuning import Labelled, TuningSettings, TuningState, episode_loss, tune
@@ -132,9 +132,10 @@ def _fingerprint(vtm: Vtm, examples: Labelled, start: BiasSets, settings: Tuning
 def _write(path: Path, state: TuningState) -> None:
     tensors = {f"{group}/{name}": tensor for group in _GROUPS for name, tensor in getattr(state, group).items()}
     facts = {"step": state.step, "curve": state.curve, "losses": state.losses, "waited": state.waited, "spent": state.spent}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        write_tensors(draft, tensors, {"facts": json.dumps(facts)})
+    with said_where(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft:
+            write_tensors(draft, tensors, {"facts": json.dumps(facts)})
 
 
 def _read(path: Path) -> TuningState | None:

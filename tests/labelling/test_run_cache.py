@@ -8,7 +8,8 @@ from small_runs import COUNT, content, draw, write_images
 import likewise
 from likewise.backbones import FeatureStore
 from likewise.cli import main
-from likewise.labelling import label_folder
+from likewise.formats import list_images
+from likewise.labelling import label_folder, look_ahead
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,17 @@ def test_learning_and_changing_a_task_reads_the_same_features(tmp_path):
         digests.append(task.digest)
     assert len(set(digests)) == 1
     assert (task.cached.hits, task.cached.misses) == (3, 0)
+
+
+def test_a_look_ahead_neither_reads_nor_keeps_features(cached, images, tmp_path):
+    task, listed = cached(), list_images(images)
+    look_ahead(task, listed, 4)
+    assert not list((tmp_path / "kept").rglob("*.safetensors"))
+    label_folder(task, images, tmp_path / "labels")
+    before = task.cached
+    look_ahead(task, listed, 4)
+    assert task.cached.since(before).hits == 0
+    assert label_folder(task, images, tmp_path / "again").cache.hits == COUNT
 
 
 class TestCommandLine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +51,16 @@ class Preview:
 
 
 def look_ahead(task: Task, images: ImageList, batch: int) -> Preview:
-    """Label the first five images without writing anything. Raises InputError if there are none, or none can be read."""
+    """Label the first five images without writing anything, and without features that are kept, which would make it look fast.
+
+    Raises InputError if there are none, or none can be read.
+    """
+    store = task.ready().store
+    with contextlib.nullcontext() if store is None else store.aside():
+        return _looked(task, images, batch)
+
+
+def _looked(task: Task, images: ImageList, batch: int) -> Preview:
     first = list(images.names[:LOOKED_AT])
     if not first:
         raise InputError("there are no images to label", where=str(images.root), remedy="Check the path and the split")

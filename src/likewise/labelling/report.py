@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SUPPORT_SHOWN = 60  # examples
 CLASSES_SHOWN = 30  # bars of the histogram
-STAGES = ("decode", "backbone", "method", "refine", "write", "thumbnail", "truth")
+STAGES = ("decode", "cache", "backbone", "method", "refine", "write", "thumbnail", "truth")
 
 
 def write_report(folder: OutputFolder, task: Task, tally: Tally, summary: RunSummary) -> None:

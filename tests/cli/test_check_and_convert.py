@@ -113,3 +113,26 @@ def test_classes_of_whole_images_are_converted(run, tmp_path, format):
     support = read_support(tmp_path / "out").support
     assert support.classes.names == {1: "cat", 2: "dog"}
     assert sorted(support.classes[example.labels.label] if example.labels.label else "_none" for example in support.examples) == ["_none", "cat", "dog"]
+
+
+@pytest.mark.parametrize("format", ["csv", "folders"])
+def test_splits_follow_images_of_a_class_to_where_they_are_called_otherwise(run, tmp_path, format):
+    for name in ("cat", "dog"):
+        (tmp_path / "in/images" / name).mkdir(parents=True)
+        for index in range(2):
+            Image.new("RGB", (20, 10 + index)).save(tmp_path / f"in/images/{name}/{index}.png")
+    about = {"kind": "classification", "split": {"support": ["cat/0", "dog/1"], "query": ["cat/1", "dog/0"]}}
+    (tmp_path / "in/dataset.json").write_text(json.dumps(about))
+    assert run("convert", tmp_path / "in", tmp_path / "out", "--format", format)[0] == 0
+    support = read_support(tmp_path / "out", format=format).support
+    assert [(support.classes[example.labels.label], example.labels.size) for example in support.examples] == [("cat", (10, 20)), ("dog", (11, 20))]
+
+
+def test_that_all_but_the_points_is_background_is_told_of_where_it_is_lost(run, tmp_path):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    entry = {"image": "a.png", "points": {"crack": {"positive": [[3, 4]]}}}
+    (tmp_path / "examples.json").write_text(json.dumps({"likewise": 1, "classes": ["crack"], "unlabelled": "background", "examples": [entry]}))
+    assert "labelme cannot hold background around points" in run("convert", tmp_path, tmp_path / "out", "--format", "labelme", "--dry-run")[2]
+    entry["unlabelled"] = "unknown"
+    (tmp_path / "examples.json").write_text(json.dumps({"likewise": 1, "classes": ["crack"], "examples": [entry]}))
+    assert "labelme holds all of it" in run("convert", tmp_path, tmp_path / "out", "--format", "labelme", "--dry-run")[2]

@@ -78,3 +78,13 @@ def test_a_label_called_like_anothers_points_keeps_its_ending(tmp_path):
     writer = open_writer("labelme", tmp_path, ClassTable({1: "x"}), {}, keypoints=True, names=names)
     planned = [path for name in names for path in writer.planned(name)]
     assert len(set(planned)) == len(planned)
+
+
+@pytest.mark.parametrize("format", ["cvat", "examples"])
+def test_points_without_any_class_stand_in_the_file_of_a_format_that_holds_them(folder, format):
+    points = {"tip": (3.5, 4.25, 0.9), "tail": None}
+    writer = open_writer(format, folder, ClassTable({}), {}, keypoints=True)
+    assert set(writer.write("a.jpg", predicted(points))) <= set(writer.planned("a.jpg"))
+    assert writer.finish()
+    (folder / "a.keypoints.json").unlink()
+    assert points_of(read_support(folder, format=format).support) == {"a": {"tip": (3.5, 4.25), "tail": None}}

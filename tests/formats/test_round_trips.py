@@ -121,6 +121,8 @@ def drawn_labels(draw, holds):
         used = {*made.get("boxes", ()), *made.get("points", ()), *made.get("scribbles", ())}
         values = st.just(True) if "tags of absence" not in holds else st.booleans()
         made["tags"] = {key: value for key, value in draw(st.dictionaries(keys, values, max_size=3)).items() if key not in used}
+    if (made.get("points") or made.get("scribbles")) and "background around points" not in holds:
+        made["unlabelled"] = "unknown"
     return (size, made) if any(made.values()) else (size, {"label_map": np.zeros(size, np.int16)})
 
 

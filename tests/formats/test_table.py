@@ -35,9 +35,9 @@ COLUMNS = {
     "objects": ("instances", {"label_map": EMPTY, "instances": {1: [Instance.of(LEFT), Instance.of(RIGHT)]}}),
     "ignored": ("ignored pixels", {"label_map": np.where(LEFT, -1, EMPTY)}),
     "boxes": ("boxes", {"boxes": {1: [(1.0, 2.0, 5.5, 6.0)]}}),
-    "points": ("points", {"points": {1: {"positive": [(1.5, 2.25)]}}}),
-    "points off": ("negative points", {"points": {1: {"positive": [], "negative": [(1.5, 2.25)]}}}),
-    "scribbles": ("scribbles", {"scribbles": {2: [[(1.0, 2.0), (8.5, 3.0)]]}}),
+    "points": ("points", {"unlabelled": "unknown", "points": {1: {"positive": [(1.5, 2.25)]}}}),
+    "points off": ("negative points", {"unlabelled": "unknown", "points": {1: {"positive": [], "negative": [(1.5, 2.25)]}}}),
+    "scribbles": ("scribbles", {"unlabelled": "unknown", "scribbles": {2: [[(1.0, 2.0), (8.5, 3.0)]]}}),
     "tags": ("tags", {"tags": {4: True}}),
     "absent": ("tags of absence", {"tags": {4: False}}),
     "keypoints": ("keypoints", {"keypoints": {"tip": (1.5, 2.5), "root": None}}),
@@ -121,7 +121,7 @@ def test_the_tests_that_the_table_names_are_there(place):
 
 
 def test_every_format_that_is_written_has_a_row_of_things_it_holds():
-    named = {need for need, _ in COLUMNS.values()} | {"unknown pixels"}
+    named = {need for need, _ in COLUMNS.values()} | {"unknown pixels", "background around points"}
     assert all(encoder.holds <= named for encoder in SETS.values())
     assert re.search(r"\| `examples` \| yes \| yes \|( yes \|){14}", "\n".join(rows()))
     assert set(CLASSES.numbers) == {1, 2, 4}

@@ -160,6 +160,17 @@ def test_a_dense_map_alone_makes_a_support(put, photo):
     assert read.support.targets["n"].kind == "unit_vector"
 
 
+def test_a_dense_map_without_any_class_stands_in_examples_json_too(put, photo):
+    targets = {"depth": Target("mm")}
+    put("images/x.jpg", photo)
+    writer = open_writer("examples", put.folder, ClassTable({}), targets)
+    writer.write("x.jpg", predicted(np.zeros((7, 10), np.uint8), photo, ClassTable({}), {"depth": np.linspace(1, 9, 70).reshape(7, 10)}, targets))
+    writer.finish()
+    read = read_support(put.folder, format="examples").support
+    assert read.targets["depth"].unit == "mm"
+    assert np.array_equal(read.examples[0].labels.dense["depth"][:, :, 0], np.linspace(1, 9, 70, dtype=np.float32).reshape(7, 10))
+
+
 def test_one_prediction_is_written_by_the_ending_of_its_path(put, photo, labels):
     prediction = predicted(labels, photo, dense={"depth": np.full((7, 10), 800.0)}, targets={"depth": Target("mm")})
     assert [path.name for path in write_prediction(prediction, put.folder / "a.png")] == ["a.png", "a.depth.png", "a.depth.json"]

@@ -8,6 +8,7 @@ from likewise.data import ClassTable
 from likewise.data.prediction import NONE_WORD
 from likewise.formats.class_table import COLUMNS, FILE, safe_cell, table_line
 from likewise.formats.class_writer import folder_names
+from likewise.formats.dataset import without_ending
 from likewise.formats.encoder import Encoder
 from likewise.formats.files import atomic_file
 from likewise.formats.scan import walk
@@ -45,5 +46,14 @@ def _in_class(sheet: Sheet) -> str:
 _HOLDS: frozenset[Need] = frozenset({"class of the image"})
 ENCODERS = {
     "csv": Encoder(_HOLDS, lambda stem: [f"{_PARTS}/{stem}.csv"], _row, _table, ".csv", None, parts=_PARTS),
-    "folders": Encoder(_HOLDS, lambda stem: [], lambda stem, sheet: {}, lambda folder, out, classes: [], "", None, images=_in_class),
+    "folders": Encoder(
+        _HOLDS,
+        lambda stem: [],
+        lambda stem, sheet: {},
+        lambda folder, out, classes: [],
+        "",
+        None,
+        images=_in_class,
+        name=lambda sheet: without_ending(_in_class(sheet)),
+    ),
 }

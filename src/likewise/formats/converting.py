@@ -116,9 +116,10 @@ def _written(conversion: Conversion, folder: Path, *, images: bool) -> list[Path
     files = [dataset.images[name] or f"{name}.png" for name in names]
     keep = clashing(files, [".overlay", ".keypoints", ".instances", *(f".{dense_files.safe_name(name)}" for name in dataset.targets)])
     written: list[str] = []
+    called: dict[str, str] = {}
     classes = ClassTable({})
     for name, sheet in zip(names, sheets(dataset, names), strict=True):
-        classes = sheet.classes
+        classes, called[name] = sheet.classes, encoder.name(sheet)
         for file, content in _encoded(encoder, encoder.labels + output_stem(sheet.name, keep), sheet).items():
             write_atomic(folder / file, content)
             written.append(file)
@@ -127,7 +128,7 @@ def _written(conversion: Conversion, folder: Path, *, images: bool) -> list[Path
             written.append(encoder.images(sheet))
     if classes.names or encoder.parts:
         written += [path.as_posix() for path in encoder.finish(folder, folder, classes)]
-    about = _about(conversion)
+    about = _about(conversion, called)
     if about:
         write_atomic(folder / "dataset.json", json_bytes(about))
         written.append("dataset.json")
@@ -157,11 +158,11 @@ def _copy_image(dataset: Dataset, name: str, target: Path) -> None:
             Image.fromarray(read_image(dataset.example(name).image)).save(target, "PNG")
 
 
-def _about(conversion: Conversion) -> dict[str, Any]:
-    """What dataset.json says: the splits as far as their images are there, and what pixels without labels are."""
-    dataset, kept = conversion.dataset, set(conversion.names)
+def _about(conversion: Conversion, called: Mapping[str, str]) -> dict[str, Any]:
+    """What dataset.json says: the splits as far as their images are there, by what these are called now, and what pixels without labels are."""
+    dataset = conversion.dataset
     stems = by_stem(dataset.images)
     splits = {split: [match(written, dataset.images, stems) for written in listed] for split, listed in dataset.splits.items()}
-    shown = {split: [name for name in names if name in kept] for split, names in splits.items()}
+    shown = {split: [called[name] for name in names if name and called.get(name)] for split, names in splits.items()}
     about: dict[str, Any] = {"split": {split: names for split, names in shown.items() if names}}
     return {key: value for key, value in (about | {"unlabelled": conversion.unlabelled}).items() if value}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likewise.data import ClassTable
+from likewise.formats.dataset import without_ending
 from likewise.formats.files import json_bytes, write_atomic
 from likewise.formats.sheet import Need, Sheet
 
@@ -16,6 +17,11 @@ def in_images(sheet: Sheet) -> str:
     return f"images/{sheet.name}"
 
 
+def as_before(sheet: Sheet) -> str:
+    """The usual name of an image: the one that it had."""
+    return without_ending(sheet.name)
+
+
 @dataclass(frozen=True)
 class Encoder:
     """A format's writer; it knows no folder but the one that it is given at the end.
@@ -23,8 +29,9 @@ class Encoder:
     holds: what is not lost in it; planned: NAME -> the files that `encode` may give; encode: NAME and a sheet -> file name -> content;
     finish: the folder where these files stand, the one to write into, classes -> the files written there; ending and single: of the
     one file that holds one image, None where the format has no such; parts: the folder of what `finish` merges, "" where it merges
-    nothing; images: where the image of a sheet stands in a whole data set, "" for nowhere; labels: the folder of its labels, "" for its root;
-    side_files: whether dense maps and keypoints stand in files of their own beside the labels, where its reader finds them.
+    nothing; images: where the image of a sheet stands in a whole data set, "" for nowhere; name: what it is called there; labels: the
+    folder of its labels, "" for its root; side_files: whether dense maps and keypoints stand in files of their own beside the labels,
+    where its reader finds them.
     """
 
     holds: frozenset[Need]
@@ -35,6 +42,7 @@ class Encoder:
     single: Callable[[str, Sheet], dict[str, bytes]] | None
     parts: str = ""
     images: Callable[[Sheet], str] = in_images
+    name: Callable[[Sheet], str] = as_before
     labels: str = ""
     side_files: bool = False
 

@@ -76,14 +76,14 @@ class FolderWriter:
     def planned(self, name: str) -> list[Path]:
         """Every file that `write(name, ...)` may write, relative to the output folder."""
         stem = self._stem(name)
-        labels = ENCODERS[self.format].planned(stem)
+        labels = ENCODERS[self.format].planned(stem) if self._holds else []
         dense = [stem + ending for ending in dense_files.suffixes(self.targets)]
         dense += [stem + keypoint_files.ENDING] if self.keypoints else []
-        return [Path(file) for file in (labels if self.classes.names else []) + dense + ([stem + overlays.ENDING] if self.overlay else [])]
+        return [Path(file) for file in labels + dense + ([stem + overlays.ENDING] if self.overlay else [])]
 
     def write(self, name: str, prediction: Prediction) -> list[Path]:
         """Write label, dense maps, keypoints and overlay of an image, each whole or not at all; the files, relative to the output folder."""
-        files = _encoded(self._stem(name), of_prediction(name, prediction), ENCODERS[self.format].encode)
+        files = _encoded(self._stem(name), of_prediction(name, prediction), ENCODERS[self.format].encode if self._holds else None)
         if self.overlay:
             files[self._stem(name) + overlays.ENDING] = overlays.encode(prediction)
         for file, content in files.items():
@@ -92,9 +92,14 @@ class FolderWriter:
 
     def finish(self, lines: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
         """Write the table of classes, or merge what stands in `final` into one file; the lines of the run tell nothing that is not there."""
-        if not self.classes.names:
-            return []
-        return ENCODERS[self.format].finish(self.final, self.out, self.classes)
+        return ENCODERS[self.format].finish(self.final, self.out, self.classes) if self._holds else []
+
+    @property
+    def _holds(self) -> bool:
+        """Whether something of the task stands in the format's own files, not in those beside them alone."""
+        encoder = ENCODERS[self.format]
+        itself = frozenset() if encoder.side_files else encoder.holds
+        return bool(self.classes.names) or (self.keypoints and "keypoints" in itself) or (bool(self.targets) and "dense" in itself)
 
     def _stem(self, name: str) -> str:
         return output_stem(name, self.clashing)
@@ -179,7 +184,7 @@ def write_prediction(prediction: Prediction, path: str | Path, format: str | Non
         raise UsageError(f"{chosen} is a folder, not a file of one image", where=str(place), remedy="Write it by `likewise label`, or give another format")
     image = prediction.image if isinstance(prediction.image, (str, os.PathLike)) else None
     name = Path(image).name if image is not None else place.with_suffix(".png").name
-    files = _encoded(place.stem, of_prediction(name, prediction), encoder.single)
+    files = _encoded(place.stem, of_prediction(name, prediction), encoder.single if prediction.classes.names else None)
     places = [place.with_name(place.name if file == place.stem + wanted else file) for file in files]
     if image is not None and any(each.exists() and Path(image).exists() and each.samefile(image) for each in places):
         raise OutputError("it is the image itself", where=str(place), remedy="Choose another name")
@@ -202,9 +207,9 @@ def _check_writes(format: str) -> None:
         raise UsageError(f"{format} is read, not written", where="format", remedy=close_match(format, known))
 
 
-def _encoded(stem: str, sheet: Sheet, encode: Callable[[str, Sheet], dict[str, bytes]]) -> dict[str, bytes]:
-    """File name -> content of all that is written of an image, dense maps and points beside the labels in every format."""
-    files = encode(stem, sheet) if sheet.classes.names else {}
+def _encoded(stem: str, sheet: Sheet, encode: Callable[[str, Sheet], dict[str, bytes]] | None) -> dict[str, bytes]:
+    """File name -> content of all that is written of an image, dense maps and points beside the labels in every format; encode: None for those alone."""
+    files = {} if encode is None else encode(stem, sheet)
     for target, values in sheet.dense.items():
         files |= dense_files.encode(stem, target, values, sheet.targets.get(target, Target()))
     return files | keypoint_files.encode(stem, sheet.keypoints)

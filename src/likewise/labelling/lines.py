@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from likewise.errors import OutputError
 from likewise.files import replacing
@@ -16,7 +16,7 @@ from likewise.files import replacing
 _BLOCK = 1 << 16
 
 
-def to_line(record: dict[str, Any]) -> str:
+def to_line(record: Mapping[str, Any]) -> str:
     """One line of JSON in ASCII: keys in the order given, names of any bytes escaped, floats as they are."""
     return json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n"
 
@@ -31,16 +31,31 @@ def cut_partial_line(path: Path) -> None:
     if not path.exists():
         return
     with path.open("rb+") as stream:
+        stream.truncate(_line_end(stream, stream.seek(0, os.SEEK_END)))
+
+
+def last_line(path: Path) -> dict[str, Any] | None:
+    """The object of the last line of a file of whole lines, found from its end; None if there is none. OutputError as in `read_lines`."""
+    if not path.exists():
+        return None
+    with path.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            stream.seek(start)
-            last = stream.read(end - start).rfind(b"\n")
-            if last >= 0:
-                stream.truncate(start + last + 1)
-                return
-            end = start
-        stream.truncate(0)
+        if not end:
+            return None
+        stream.seek(_line_end(stream, end - 1))
+        return _record(stream.read().decode("ascii", "replace"), f"{path}, last line")
+
+
+def _line_end(stream: IO[bytes], end: int) -> int:
+    """Where the last line that ends before a place of a file ends, 0 if none does."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        stream.seek(start)
+        last = stream.read(end - start).rfind(b"\n")
+        if last >= 0:
+            return start + last + 1
+        end = start
+    return 0
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -49,13 +64,17 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     with path.open(encoding="ascii", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                record = error
-            if not isinstance(record, dict):
-                raise OutputError("the line is damaged", where=f"{path}, line {number}", remedy="Label into another folder")
-            yield record
+            yield _record(line, f"{path}, line {number}")
+
+
+def _record(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        record = error
+    if not isinstance(record, dict):
+        raise OutputError("the line is damaged", where=where, remedy="Label into another folder")
+    return record
 
 
 class LineWriter:
@@ -64,7 +83,7 @@ class LineWriter:
     def __init__(self, path: Path) -> None:
         self._stream = path.open("a", encoding="ascii")
 
-    def write(self, record: dict[str, Any]) -> None:
+    def write(self, record: Mapping[str, Any]) -> None:
         """Append one line."""
         self._stream.write(to_line(record))
         self._stream.flush()
@@ -73,11 +92,15 @@ class LineWriter:
         """Wait until the disk has it, so that a machine that loses power loses little."""
         os.fsync(self._stream.fileno())
 
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
     def __enter__(self) -> LineWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stream.close()
+        self.close()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,0 +1,156 @@
+"""Lists of names on disk: a million of them take the memory of a few thousand.
+
+A name is a line of JSON in ASCII, so that names of any bytes come back. Lists that others wrote are sorted in runs of bounded size,
+so that the order in which paths come, and a path that comes twice, change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+import json
+import os
+import posixpath
+import shutil
+import sys
+import tempfile
+import weakref
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path, PurePath
+from typing import IO, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.errors import InputError
+
+BLOCK = 1_000  # names read together, and the distance of the places that are remembered
+RUN = 100_000  # names sorted in memory at once: about 20 MB
+STANDARD_INPUT = Path("-")
+
+
+class NameFile(Sequence[str]):
+    """The names of some files, in order; of each file every thousandth place is remembered.
+
+    paths: files of one JSON string a line. `digests` has the sha256 of each file, as it was when it was opened. OSError as the system raises it.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._blocks: list[tuple[Path, int]] = []
+        self._firsts: list[int] = []  # position of the first name of each block
+        self._count = 0
+        self._held: tuple[int, list[str]] = (-1, [])
+        self.digests = [self._open(path) for path in paths]
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(self._count))]
+        place = index + self._count if index < 0 else index
+        if not 0 <= place < self._count:
+            raise IndexError(index)
+        number = bisect_right(self._firsts, place) - 1
+        if self._held[0] != number:
+            self._held = (number, self._read(number))
+        return self._held[1][place - self._firsts[number]]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for number in range(len(self._blocks)) for name in self._read(number))
+
+    def _open(self, path: Path) -> str:
+        total, offset = hashlib.sha256(), 0
+        with path.open("rb") as stream:
+            while lines := list(itertools.islice(stream, BLOCK)):
+                self._blocks.append((path, offset))
+                self._firsts.append(self._count)
+                content = b"".join(lines)
+                total.update(content)
+                self._count, offset = self._count + len(lines), offset + len(content)
+        return total.hexdigest()
+
+    def _read(self, number: int) -> list[str]:
+        path, offset = self._blocks[number]
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            return [str(json.loads(line)) for line in itertools.islice(stream, BLOCK)]
+
+
+def name_line(name: str) -> bytes:
+    """A name as a line of such a file."""
+    return (json.dumps(name, ensure_ascii=True) + "\n").encode("ascii")
+
+
+class KnownNames:
+    """Whether a name is among some, by 16 bytes of each: two names of a billion are taken for one with a probability of 1e-21."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._sorted: NDArray[np.bytes_] = np.sort(np.fromiter((_short(name) for name in names), dtype="S16"))
+
+    def new(self, names: Iterable[str]) -> Iterator[str]:
+        """The names that are not among them, in order."""
+        rest = iter(names)
+        while block := list(itertools.islice(rest, BLOCK)):
+            short = np.array([_short(name) for name in block], dtype="S16")
+            places = np.minimum(np.searchsorted(self._sorted, short), max(0, len(self._sorted) - 1))
+            there = self._sorted[places] == short if len(self._sorted) else np.zeros(len(block), bool)
+            yield from (name for name, known in zip(block, there.tolist(), strict=True) if not known)
+
+
+def sorted_names(names: Iterable[str]) -> NameFile:
+    """Names in order, each once, in a file of their own that goes with the result."""
+    folder = Path(tempfile.mkdtemp(prefix="likewise-list-"))
+    rest = iter(names)
+    runs: list[Path] = []
+    while part := list(itertools.islice(rest, RUN)):
+        runs.append(folder / f"run-{len(runs)}")
+        with runs[-1].open("wb") as stream:
+            stream.writelines(name_line(name) for name in sorted(set(part)))
+    with ExitStack() as stack, (folder / "names").open("wb") as stream:
+        merged = heapq.merge(*(map(json.loads, stack.enter_context(run.open("rb"))) for run in runs))
+        stream.writelines(name_line(name) for name, _ in itertools.groupby(merged))
+    for run in runs:
+        run.unlink()
+    found = NameFile([folder / "names"])
+    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
+
+
+def listed_names(source: Path, root: Path) -> NameFile:
+    """The paths that a text file names, or with "-" standard input, a line each: relative to `root`, sorted, each once.
+
+    Lines are read one at a time and may hold any bytes. Raises InputError for a file that cannot be read, and for a path outside of `root`, with its line.
+    """
+    if source == STANDARD_INPUT:
+        return sorted_names(_names_of(sys.stdin.buffer, "standard input", root))
+    try:
+        with source.open("rb") as stream:
+            return sorted_names(_names_of(stream, str(source), root))
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror})", where=str(source), remedy="Check the path and its permissions") from error
+
+
+def _names_of(stream: IO[bytes], where: str, root: Path) -> Iterator[str]:
+    base = os.path.normpath(root.absolute())
+    for number, line in enumerate(stream, 1):
+        written = os.fsdecode(line).rstrip("\r\n")
+        if not written.strip():
+            continue
+        relative = os.path.relpath(written, base) if PurePath(written).is_absolute() else written
+        name = posixpath.normpath(relative.replace(os.sep, "/"))
+        if name in (".", "..") or name.startswith("../") or "\0" in name:
+            remedy = "Name files relative to IMAGES, or give as IMAGES the folder that holds all of them"
+            raise InputError(f"{written[:200]!r} is no file inside {root}", where=f"{where}, line {number}", remedy=remedy)
+        yield name
+
+
+def _short(name: str) -> bytes:
+    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).digest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from likewise.errors import InputError, UsageError, close_match
 from likewise.formats import class_sets, dense_files, keypoint_files
 from likewise.formats.dataset import ALL, Dataset, by_stem, match
 from likewise.formats.encoder import Encoder
-from likewise.formats.files import json_bytes, must_be_new, write_atomic
+from likewise.formats.files import json_bytes, new_folder, write_atomic
 from likewise.formats.reading import named_classes
 from likewise.formats.recognise import format_named, open_dataset
 from likewise.formats.sheet import Need, Sheet, declared, of_labels
@@ -105,25 +104,8 @@ def convert(conversion: Conversion, out: str | os.PathLike[str], *, images: bool
 
     images: also copy the images to where the format has them. OutputError for a folder that holds something.
     """
-    place = Path(out)
-    must_be_new(place)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}.", suffix=".tmp", dir=place.parent))
-    try:
-        files = _written(conversion, draft, images=images)
-        draft.chmod(0o777 & ~_umask())
-        if place.exists():
-            place.rmdir()
-        draft.rename(place)
-        return files
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with new_folder(Path(out)) as draft:
+        return _written(conversion, draft, images=images)
 
 
 def _written(conversion: Conversion, folder: Path, *, images: bool) -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -147,6 +149,28 @@ def must_be_new(out: Path) -> None:
     """OutputError unless a folder is not there, or empty."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError("there is something already", where=str(out), remedy="Name a new folder")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder on the way that becomes `out` at the end, which is there whole or not at all. OutputError for an `out` that holds something."""
+    must_be_new(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name[:100]}.", suffix=".tmp", dir=out.parent))
+    try:
+        yield draft
+        draft.chmod(0o777 & ~_umask())
+        if out.exists():
+            out.rmdir()
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @contextmanager

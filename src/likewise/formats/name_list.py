@@ -30,6 +30,7 @@ from likewise.errors import InputError
 BLOCK = 1_000  # names read together, and the distance of the places that are remembered
 RUN = 100_000  # names sorted in memory at once: about 20 MB
 STANDARD_INPUT = Path("-")
+_ROOTS = "/\\"
 
 
 class NameFile(Sequence[str]):
@@ -81,7 +82,13 @@ class NameFile(Sequence[str]):
         path, offset = self._blocks[number]
         with path.open("rb") as stream:
             stream.seek(offset)
-            return [str(json.loads(line)) for line in itertools.islice(stream, BLOCK)]
+            return next(_blocks(stream), [])
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[list[str]]:
+    """The names of a file from its place on, a thousand at a time."""
+    while lines := list(itertools.islice(stream, BLOCK)):
+        yield json.loads(b"[" + b",".join(lines) + b"]")  # at once: four times as fast as line after line
 
 
 def name_line(name: str) -> bytes:
@@ -115,7 +122,7 @@ def sorted_names(names: Iterable[str]) -> NameFile:
         with runs[-1].open("wb") as stream:
             stream.writelines(name_line(name) for name in sorted(set(part)))
     with ExitStack() as stack, (folder / "names").open("wb") as stream:
-        merged = heapq.merge(*(map(json.loads, stack.enter_context(run.open("rb"))) for run in runs))
+        merged = heapq.merge(*(itertools.chain.from_iterable(_blocks(stack.enter_context(run.open("rb")))) for run in runs))
         stream.writelines(name_line(name) for name, _ in itertools.groupby(merged))
     for run in runs:
         run.unlink()
@@ -144,7 +151,8 @@ def _names_of(stream: IO[bytes], where: str, root: Path) -> Iterator[str]:
         written = os.fsdecode(line).rstrip("\r\n")
         if not written.strip():
             continue
-        relative = os.path.relpath(written, base) if PurePath(written).is_absolute() else written
+        absolute = (written[0] in _ROOTS or written[1:2] == ":") and PurePath(written).is_absolute()
+        relative = os.path.relpath(written, base) if absolute else written
         name = posixpath.normpath(relative.replace(os.sep, "/"))
         if name in (".", "..") or name.startswith("../") or "\0" in name:
             remedy = "Name files relative to IMAGES, or give as IMAGES the folder that holds all of them"

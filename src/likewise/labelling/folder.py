@@ -150,12 +150,12 @@ class OutputFolder:
     def listed(self) -> NameFile:
         """The list of this run; OutputError where it is gone or was edited."""
         try:
-            found = NameFile(self._part_path(number) for number in range(1, len(self.state.parts) + 1))
+            found = NameFile(self.list_path(number) for number in range(1, len(self.state.parts) + 1))
         except OSError as error:
             raise _edited_list(Path(error.filename or self.inner)) from error
         for number, (part, digest) in enumerate(zip(self.state.parts, found.digests, strict=True), 1):
             if digest != part["sha256"]:
-                raise _edited_list(self._part_path(number))
+                raise _edited_list(self.list_path(number))
         return found
 
     def save(self) -> None:
@@ -224,12 +224,7 @@ class OutputFolder:
         return True
 
     def _refuse_differences(self, fingerprint: Mapping[str, str], batch: int | None) -> None:
-        earlier = dict(self.state.fingerprint)
-        differing = [
-            f"{key} was {earlier.get(key, 'absent')}, is {fingerprint.get(key, 'absent')}"
-            for key in sorted({*earlier, *fingerprint})
-            if earlier.get(key) != fingerprint.get(key)
-        ]
+        differing = differences(self.state.fingerprint, fingerprint)
         if batch is not None and batch != self.state.plan.batch:
             differing.append(f"batch was {self.state.plan.batch}, is {batch}")
         if differing:
@@ -241,7 +236,8 @@ class OutputFolder:
         shutil.rmtree(self.staging)
         self.staging.mkdir()
 
-    def _part_path(self, number: int) -> Path:
+    def list_path(self, number: int) -> Path:
+        """Where a part of the list stands."""
         return self.inner / f"list-{number}.txt"
 
     def _new(self, names: Iterable[str]) -> Iterable[str]:
@@ -252,7 +248,7 @@ class OutputFolder:
 
     def _write_part(self, names: Iterable[str]) -> dict[str, Any]:
         """Write the next part of the list; how many names, and their hash."""
-        path = self._part_path(len(self.state.parts) + 1)
+        path = self.list_path(len(self.state.parts) + 1)
         total, count = hashlib.sha256(), 0
         with replacing(path, temporary=f".{path.name}.tmp") as draft, draft.open("wb") as stream:
             for name in names:
@@ -261,6 +257,12 @@ class OutputFolder:
                 stream.write(line)
                 count += 1
         return {"images": count, "sha256": total.hexdigest()}
+
+
+def differences(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What differs between the fingerprints of two runs, in words."""
+    keys = sorted({*earlier, *now})
+    return [f"{key} was {earlier.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in keys if earlier.get(key) != now.get(key)]
 
 
 def _edited_list(path: Path) -> OutputError:

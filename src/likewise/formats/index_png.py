@@ -24,6 +24,7 @@ from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import DatasetFile, read_dataset_file
 from likewise.formats.dense_files import described
 from likewise.formats.maps import DENSE_SUFFIXES, MASK_SUFFIXES, looks_like_mask, read_dense, read_index_mask
+from likewise.formats.name_list import KnownNames
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.spread import plain_names, spread
 
@@ -60,13 +61,16 @@ def _by_image(images: Mapping[str, str], given: Mapping[str, Given]) -> dict[str
     return {name: given[key] for name, file in images.items() for key in (file, name, spread(file), spread(name)) if key in given}
 
 
-def may_hold_labels(files: Iterable[str]) -> bool:
+def may_hold_labels(files: Sequence[str]) -> bool:
     """Whether some file among the names (of images and JSON files) may be the mask, the dense map or the points of another."""
-    listed = set(files)
-    if any(file.endswith(keypoint_files.ENDING) for file in listed):
+    if any(file.endswith(keypoint_files.ENDING) for file in files):
         return True
-    masks = {without_ending(file) for file in listed if file.endswith((".png", ".PNG"))}
-    return any(file in masks or (without_ending(file) in masks and not file.endswith((".png", ".PNG"))) for file in listed)
+    masks = KnownNames(without_ending(file) for file in files if _is_png(file))
+    return masks.some(files) or masks.some(without_ending(file) for file in files if not _is_png(file))
+
+
+def _is_png(file: str) -> bool:
+    return file.endswith((".png", ".PNG"))
 
 
 def opened(path: Path) -> Dataset:

@@ -104,34 +104,53 @@ class KnownNames:
 
     def new(self, names: Iterable[str]) -> Iterator[str]:
         """The names that are not among them, in order."""
+        return (name for name, known in self._looked_up(names) if not known)
+
+    def some(self, names: Iterable[str]) -> bool:
+        """Whether one of these names is among them."""
+        return bool(len(self._sorted)) and any(known for _, known in self._looked_up(names))
+
+    def _looked_up(self, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
+        """Each name, and whether it is among them."""
         rest = iter(names)
         while block := list(itertools.islice(rest, BLOCK)):
             short = np.array([_short(name) for name in block], dtype="S16")
             places = np.minimum(np.searchsorted(self._sorted, short), max(0, len(self._sorted) - 1))
             there = self._sorted[places] == short if len(self._sorted) else np.zeros(len(block), bool)
-            yield from (name for name, known in zip(block, there.tolist(), strict=True) if not known)
+            yield from zip(block, there.tolist(), strict=True)
 
 
-def sorted_names(names: Iterable[str]) -> NameFile:
-    """Names in order, each once, in a file of their own that goes with the result."""
-    folder = Path(tempfile.mkdtemp(prefix="likewise-list-"))
+def sorted_names(names: Iterable[str]) -> Sequence[str]:
+    """Names in order, each once: up to 100,000 in memory, more in a file of their own that goes with the result."""
     rest = iter(names)
-    runs: list[Path] = []
-    while part := list(itertools.islice(rest, RUN)):
-        runs.append(folder / f"run-{len(runs)}")
-        with runs[-1].open("wb") as stream:
-            stream.writelines(name_line(name) for name in sorted(set(part)))
-    with ExitStack() as stack, (folder / "names").open("wb") as stream:
-        merged = heapq.merge(*(itertools.chain.from_iterable(_blocks(stack.enter_context(run.open("rb")))) for run in runs))
-        stream.writelines(name_line(name) for name, _ in itertools.groupby(merged))
+    first = _run(rest)
+    second = _run(rest)
+    return _on_disk(itertools.chain((first, second), iter(lambda: _run(rest), []))) if second else first
+
+
+def _run(names: Iterator[str]) -> list[str]:
+    """The next names in order, each once; none if there are no more."""
+    return sorted(set(itertools.islice(names, RUN)))
+
+
+def _on_disk(runs: Iterable[list[str]]) -> NameFile:
+    folder = Path(tempfile.mkdtemp(prefix="likewise-list-"))
+    written: list[Path] = []
     for run in runs:
-        run.unlink()
+        written.append(folder / f"run-{len(written)}")
+        with written[-1].open("wb") as stream:
+            stream.writelines(map(name_line, run))
+    with ExitStack() as stack, (folder / "names").open("wb") as stream:
+        merged = heapq.merge(*(itertools.chain.from_iterable(_blocks(stack.enter_context(path.open("rb")))) for path in written))
+        stream.writelines(name_line(name) for name, _ in itertools.groupby(merged))
+    for path in written:
+        path.unlink()
     found = NameFile([folder / "names"])
     weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
 
 
-def listed_names(source: Path, root: Path) -> NameFile:
+def listed_names(source: Path, root: Path) -> Sequence[str]:
     """The paths that a text file names, or with "-" standard input, a line each: relative to `root`, sorted, each once.
 
     Lines are read one at a time and may hold any bytes. Raises InputError for a file that cannot be read, and for a path outside of `root`, with its line.

@@ -17,7 +17,7 @@ from likewise.formats import index_png
 from likewise.formats.choosing import choose
 from likewise.formats.dataset import Dataset, by_stem, match
 from likewise.formats.files import read_bytes
-from likewise.formats.name_list import STANDARD_INPUT, listed_names
+from likewise.formats.name_list import STANDARD_INPUT, listed_names, sorted_names
 from likewise.formats.recognise import found_format, open_dataset
 from likewise.formats.scan import is_image, walk
 
@@ -200,10 +200,10 @@ def _declared_format(place: Path, split: str | None) -> str | None:
 
 def _listed_folder(place: Path, *, recursive: bool, plain: bool) -> ImageList:
     """Every image of a folder, save those that are labels of others."""
-    files = list(walk(place, lambda name: is_image(name) or name.endswith(".json"), recursive=recursive))
+    files = sorted_names(walk(place, lambda name: is_image(name) or name.endswith(".json"), recursive=recursive))
     if not plain and index_png.may_hold_labels(files) and index_png.found(place):
         return _listed_dataset(open_dataset(place, index_png.NAME), place, None)
-    names = sorted(file for file in files if not file.endswith(".json"))
+    names = sorted_names(file for file in files if not file.endswith(".json"))
     if not names:
         raise InputError("there are no images", where=str(place), remedy="Give a folder with PNG, JPEG, TIFF, BMP or WebP files")
     return ImageList(names, place, f"{place.resolve().name}: {_count(len(names), 'image')}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 
 import pytest
 from small_runs import content, write_images
@@ -10,10 +11,8 @@ from small_runs import content, write_images
 from likewise.cli import main
 from likewise.errors import InputError, OutputError, UsageError
 from likewise.formats import list_images
+from likewise.labelling import Shard, label_folder, merge, parts, plan
 from likewise.labelling import folder as folder_module
-from likewise.labelling import label_folder, parts, plan
-from likewise.labelling.merging import merge
-from likewise.labelling.shards import Shard
 
 COUNT, SHARDS, BATCH, WINDOW = 43, 3, 2, 8
 
@@ -33,7 +32,9 @@ def spread(monkeypatch):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("many") / "images", COUNT)
+    folder = write_images(tmp_path_factory.mktemp("many") / "images", COUNT - 1)
+    shutil.copyfile(folder / "image 002.jpg", folder / "IMAGE 040.jpg")  # its labels would have the name of those of image 040.png, in another window
+    return folder
 
 
 def in_shards(task, images, out, **options):
@@ -120,6 +121,17 @@ def test_a_merged_run_is_gone_on_with_where_images_are_new(task, tmp_path):
     assert (summary.images, summary.earlier, summary.edited) == (22, 20, ())
 
 
+def test_the_layout_of_a_run_is_that_of_its_beginning(task, tmp_path, monkeypatch):
+    images = write_images(tmp_path / "images", 6)
+    label_folder(task, images, tmp_path / "labels", report=False)
+    write_images(images, 2, start=6)
+    monkeypatch.setattr(folder_module, "SPREAD_ABOVE", 3)
+    label_folder(task, images, tmp_path / "labels", resume=True, report=False)
+    assert len(names_in(tmp_path / "labels")) == 8
+    assert not (tmp_path / "labels/labels").exists()
+    assert len(list((tmp_path / "labels").rglob("image*.png"))) == 8
+
+
 def test_a_shard_without_any_image_is_a_run_too(task, tmp_path):
     images = write_images(tmp_path / "images", 3)
     shards = in_shards(task, images, tmp_path)
@@ -187,6 +199,18 @@ def no_run(shards, task, many, tmp_path):
     return [*shards, many]
 
 
+def more_lines(shards, task, many, tmp_path):
+    lines = (shards[1] / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (shards[1] / "manifest.jsonl").write_text("".join([*lines, lines[0]]))
+    return shards
+
+
+def other_lines(shards, task, many, tmp_path):
+    lines = (shards[1] / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (shards[1] / "manifest.jsonl").write_text("".join(lines[::-1]))
+    return shards
+
+
 def lost_a_label(shards, task, many, tmp_path):
     next(shards[1].rglob("*.png")).unlink()
     return shards
@@ -206,6 +230,8 @@ def lost_a_label(shards, task, many, tmp_path):
         (unfinished, "not finished"),
         (no_run, "holds no run"),
         (lost_a_label, "a label file is gone"),
+        (more_lines, "more lines than its list"),
+        (other_lines, "out of order"),
     ],
 )
 def test_what_is_not_all_shards_of_one_list_is_refused_and_nothing_is_written(task, many, tmp_path, wrong, words):

@@ -78,9 +78,8 @@ def label(
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
     from likewise.data.channels import Channels
-    from likewise.labelling import RunOptions, check, label_folder, look_ahead, usual_batch
+    from likewise.labelling import RunOptions, Shard, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
-    from likewise.labelling.shards import Shard
     from likewise.labelling.source import Source
 
     options = RunOptions(

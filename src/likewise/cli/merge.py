@@ -19,6 +19,6 @@ def merge(
 
     Shards of different tasks, options or lists are refused. PARTS stay as they are; label files are linked where the file system can, else copied.
     """
-    from likewise.labelling.merging import merge as joined
+    from likewise.labelling import merge as joined
 
     told(joined(parts, out), as_json=as_json)

@@ -35,17 +35,17 @@ from likewise.labelling.tally import Tally
 SHARD = "shard"  # in the fingerprint of a run over a share of its list
 
 
-def merge(parts: Sequence[Path], out: Path) -> RunSummary:
+def merge(parts: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> RunSummary:
     """Join the runs of all shards of a list into `out`, a new folder that is there whole or not at all; it can be resumed like any run.
 
     Raises InputError for folders that are not, together, all shards of one list labelled alike, and for a shard that is not done or lost a file;
     OutputError for an `out` that holds something.
     """
     start = time.perf_counter()
-    shards = opened_shards(parts)
+    place, shards = Path(out), opened_shards([Path(part) for part in parts])
     first = shards[0]
     about = About.read(first.inner)
-    with new_folder(out) as draft, opened(draft) as folder:
+    with new_folder(place) as draft, opened(draft) as folder:
         folder.state = _joined_state(first.state)
         for number in range(1, len(first.state.parts) + 1):
             shutil.copyfile(first.list_path(number), folder.list_path(number))
@@ -55,7 +55,7 @@ def merge(parts: Sequence[Path], out: Path) -> RunSummary:
         writer = open_writer(folder.state.fingerprint["format"], folder.staging, about.table, {}, final=folder.path, spread=folder.state.spread)
         done = Done(sums.tally.images, frozenset(), tuple(edited))
         closed = close_run(folder, writer, about, sums.tally, done, start, report=False)
-        summary = dataclasses.replace(closed, out=out, manifest=out / folder.manifest.path.name, report=out / folder.report.name)
+        summary = dataclasses.replace(closed, out=place, manifest=place / folder.manifest.path.name, report=place / folder.report.name)
         write_report(folder, about, sums.tally, summary)
     return summary
 

@@ -41,7 +41,7 @@ def test_every_method_and_format_has_its_page():
 
 def test_every_verb_stands_in_the_page_of_the_command_line():
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    verbs = ("label", "learn", "inspect", "check", "convert", "weights", "methods", "train", "evaluate", "data check", "verify", "demo")
+    verbs = ("label", "merge", "learn", "inspect", "check", "convert", "weights", "methods", "train", "evaluate", "data check", "verify", "demo")
     assert [verb for verb in verbs if f"likewise {verb}" not in page] == []
 
 

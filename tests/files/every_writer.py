@@ -175,7 +175,7 @@ WRITERS: tuple[Writer, ...] = (
     at_the_end("index-png", "likewise.formats.files", JSON),
     at_the_end("geotiff", "likewise.formats.files", JSON),
     at_the_end("coco", "likewise.formats.coco_writer", "likewise.formats.coco_writer:_compact"),
-    at_the_end("voc", "likewise.formats.files", "likewise.formats.voc_writer:labelmap_text"),
+    at_the_end("voc", "likewise.formats.voc_writer", "likewise.formats.voc_writer:labelmap_text"),
     at_the_end("yolo", "likewise.formats.files", "likewise.formats.yolo_writer:encoded"),
     at_the_end("cvat", "likewise.formats.cvat_writer", "likewise.formats.cvat_writer:_numbered"),
     at_the_end("label-studio", "likewise.formats.label_studio_writer", "pathlib:Path.read_bytes"),

@@ -24,6 +24,7 @@ OWN_WRITERS = ("replacing", "replacing_folder", "atomic_file")  # what makes the
 # where files are opened to be written otherwise, and why that is safe
 OTHERWISE = {
     "likewise.formats.files": "into the draft of atomic_file",
+    "likewise.formats.name_list": "into a temporary folder of its own that goes with the process",
     "likewise.labelling.gallery": "a thumbnail stands before its line in the manifest, and is removed at the next start without one",
     "likewise.labelling.lines": "into a draft; lines are appended, and one that was cut is dropped at the next start",
     "likewise.episodes.journal": "lines are appended, and one that was cut is dropped at the next start",

@@ -1,11 +1,13 @@
 """`likewise label` in-process: exit codes, stdout, stderr."""
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import draw, with_ctrl_c, write_images
+from small_runs import content, draw, with_ctrl_c, write_images
 
 from likewise.cli import main
 
@@ -82,6 +84,8 @@ def test_a_folder_that_holds_a_run_is_a_usage_error_until_resume_is_said(label, 
         (["--method", "nearest"], 2, "learned already"),
         (["--unlabelled", "unknown"], 2, "learned already; --unlabelled unknown"),
         (["--set", "k=3"], 2, "learned already; --set k=3"),
+        (["--shard", "5/4"], 2, "--shard"),
+        (["--list", "-", "--split", "query"], 2, "--split"),
         (["--truth", "/no/such/folder"], 4, "/no/such/folder"),
     ],
 )
@@ -95,9 +99,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(label, tmp_path
 def test_what_unlabelled_pixels_are_decides_what_is_learned(label, tmp_path):
     pixels, labels = draw(0, (56, 84))
     labels[(labels == 1).cumsum(axis=1) > 6] = 0  # most of the disc is not labelled
-    for name, content in (("images", pixels), ("masks", labels)):
+    for name, drawn in (("images", pixels), ("masks", labels)):
         (tmp_path / "examples" / name).mkdir(parents=True)
-        Image.fromarray(content).save(tmp_path / "examples" / name / "a.png")
+        Image.fromarray(drawn).save(tmp_path / "examples" / name / "a.png")
     (tmp_path / "examples/classes.json").write_text('["disc"]')
     options = ("--backbone", "random:vit-tiny-14", "--method", "nearest")
     found = {}
@@ -109,16 +113,43 @@ def test_what_unlabelled_pixels_are_decides_what_is_learned(label, tmp_path):
     assert found["unknown"] > 2 * found["background"]
 
 
+def test_a_list_of_all_images_gives_the_run_of_their_folder(label, tmp_path, monkeypatch):
+    folder = write_images(tmp_path / "images", 7)
+    lines = "".join(f"{path.relative_to(folder)}\n" for path in folder.rglob("*.*g")).encode()
+    (tmp_path / "list.txt").write_bytes(lines)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert label(folder, "--out", tmp_path / "whole")[0] == 0
+    assert label(folder, "--list", tmp_path / "list.txt", "--out", tmp_path / "listed")[0] == 0
+    assert label(folder, "--list", "-", "--out", tmp_path / "piped")[0] == 0
+    assert content(tmp_path / "listed") == content(tmp_path / "piped") == content(tmp_path / "whole")
+
+
+def test_a_list_beside_its_images_needs_no_folder(label, tmp_path):
+    write_images(tmp_path, 3)
+    (tmp_path / "some.txt").write_text("image 000.png\nimage 002.jpg\nnowhere.png\n")
+    code, out, err = label("--list", tmp_path / "some.txt", "--out", tmp_path / "labels")
+    assert code == 5
+    assert out.startswith("3 images: 2 labelled, 1 failed")
+    assert "some.txt: a list of 3 images" in err
+
+
 def test_settings_of_the_method_are_given_as_to_learn(label, tmp_path):
     pixels, labels = draw(0, (56, 84))
-    for name, content in (("images", pixels), ("masks", labels)):
+    for name, drawn in (("images", pixels), ("masks", labels)):
         (tmp_path / "examples" / name).mkdir(parents=True)
-        Image.fromarray(content).save(tmp_path / "examples" / name / "a.png")
+        Image.fromarray(drawn).save(tmp_path / "examples" / name / "a.png")
     options = (tmp_path / "examples", "--split", "all", "--backbone", "random:vit-tiny-14", "--method", "proposals", "--dry-run")
     assert label(*options, "--set", "side=84", "--set", "count=5", source=tmp_path / "examples")[0] == 0
     code, _, err = label(*options, "--set", "counts=5", source=tmp_path / "examples")
     assert code == 2
     assert "did you mean 'count'?" in err
+
+
+def test_a_run_without_images_is_a_usage_error(label, tmp_path):
+    code, _, err = label("--out", tmp_path / "labels")
+    assert code == 2
+    assert "IMAGES" in err
+    assert "--list" in err
 
 
 def test_images_that_are_not_there_are_bad_input(label, tmp_path):

@@ -71,11 +71,11 @@ def test_new_images_follow_as_a_part_of_their_own_and_gone_ones_stay(tmp_path):
     begun(tmp_path)
     with opened(tmp_path) as folder:
         folder.begin(FINGERPRINT, None, 4, resume=True)
-        assert folder.extend(["a.jpg", "aa.jpg", "c.jpg"]) == ["a.jpg", "b.jpg", "aa.jpg", "c.jpg"]
+        assert list(folder.extend(["a.jpg", "aa.jpg", "c.jpg"])) == ["a.jpg", "b.jpg", "aa.jpg", "c.jpg"]
         assert [part["images"] for part in folder.state.parts] == [2, 2]
     with opened(tmp_path) as folder:
         folder.begin(FINGERPRINT, None, 4, resume=True)
-        assert folder.extend(["a.jpg"]) == ["a.jpg", "b.jpg", "aa.jpg", "c.jpg"]
+        assert list(folder.extend(["a.jpg"])) == ["a.jpg", "b.jpg", "aa.jpg", "c.jpg"]
 
 
 def test_an_edited_list_is_refused(tmp_path):

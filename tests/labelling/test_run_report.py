@@ -14,6 +14,7 @@ from PIL import Image
 
 import likewise
 from likewise.labelling import label_folder
+from likewise.labelling.about import About
 from likewise.labelling.folder import opened
 from likewise.labelling.gallery import Gallery, thumbnail
 from likewise.labelling.options import RunSummary
@@ -43,7 +44,8 @@ class Page(HTMLParser):
 
 def summary_of(out, tally):
     counts = {"images": tally.images, "labelled": tally.labelled, "sure": 0, "failed": tally.failed, "earlier": 0}
-    return RunSummary(out=out, **counts, edited=(), kept=(), classes=tally.classes, seconds={"backbone": 3.0, "write": 0.5}, elapsed=4.0, batch=4)
+    counts |= {"classes": tally.classes, "seconds": {"backbone": 3.0, "write": 0.5}, "elapsed": 4.0, "batch": 4}
+    return RunSummary(out=out, **counts, edited=(), kept=(), manifest=out / "manifest.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_above_five_thousand_images_it_lists_a_sample_says_so_and_stays_small(ta
             gallery.recall(record)
         for name in gallery.sample:
             gallery.path(name).write_bytes(picture)
-        text = render(folder, task, tally, summary_of(tmp_path, tally))
+        text = render(folder, About.of(task), tally, summary_of(tmp_path, tally))
     page = Page(text)
     assert len(page.of("figure", **{"class": "card"})) == ROWS
     assert len(page.of("img")) == 600 + 3
@@ -170,7 +172,7 @@ def test_scores_against_the_truth_stand_in_tables_of_classes_and_of_targets(task
     }
     with opened(tmp_path) as folder:
         folder.begin(task.fingerprint(), None, 4, resume=False)
-        words = Page(render(folder, task, Tally(), dataclasses.replace(summary, truth=truth))).words
+        words = Page(render(folder, About.of(task), Tally(), dataclasses.replace(summary, truth=truth))).words
     assert {"50.0 %", "12.3 %", "RMSE 12.34, within a factor of 1.25 75.0 %", "off by 3 pixels on average", "Against the truth (7 images)"} <= set(words)
 
 
@@ -181,7 +183,7 @@ def test_what_the_method_chose_by_itself_stands_in_its_head(task, undisturbed, t
     chosen.memory = Memory(task.memory.tensors, {**task.memory.facts, **facts})
     with opened(tmp_path) as folder:
         folder.begin(task.fingerprint(), None, 4, resume=False)
-        words = Page(render(folder, chosen, Tally(), undisturbed[1])).words
+        words = Page(render(folder, About.of(chosen), Tally(), undisturbed[1])).words
     assert words.index("What it chose by itself") < words.index("What it learned from")
     assert {"read-out pixel", "100 % of the answer, left-out score 0.500", "presence by the examples", "disc", "bar <b>&"} <= set(words)
 

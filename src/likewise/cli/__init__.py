@@ -22,6 +22,7 @@ from likewise.cli.evaluate import evaluate
 from likewise.cli.inspect import inspect
 from likewise.cli.label import label
 from likewise.cli.learn import learn
+from likewise.cli.merge import merge
 from likewise.cli.methods import methods
 from likewise.cli.refine import refine
 from likewise.cli.train import train
@@ -51,6 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command("label")(label)
+app.command("merge")(merge)
 app.command("learn")(learn)
 app.command("refine")(refine)
 app.command("inspect")(inspect)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,19 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.options import CacheFolder, CacheSize, ChannelList, PresetName, Settings, UnlabelledName, feature_store, parse_settings
-from likewise.errors import PartialFailureError, UsageError
+from likewise.cli.summary import print_json, told
+from likewise.errors import UsageError
 
 if TYPE_CHECKING:
-    from likewise.labelling import Preview, RunSummary
+    from likewise.labelling import Preview
 
 INTERRUPTED = 130
 
 
 def label(
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="A few labelled images in the format of your tool, or a .task file.")],
-    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="The images to label: a folder, one image, a text file of paths, or a data set.")],
+    images: Annotated[
+        Path | None, typer.Argument(metavar="IMAGES", help="The images to label: a folder, one image, a text file of paths, or a data set.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="LABELS", help="The folder for labels, manifest and report.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that stands in LABELS.")] = False,
+    listed: Annotated[
+        Path | None, typer.Option("--list", metavar="FILE|-", help="Label the paths in a file, or from standard input, a line each, relative to IMAGES.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="i/n", help="Label the i-th of n shares of IMAGES, for n machines; join them by `likewise merge`.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Label the first five images into nothing; say how long all would take.")] = False,
     format: Annotated[
         str | None,
@@ -72,7 +80,7 @@ def label(
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
     from likewise.data.channels import Channels
-    from likewise.labelling import RunOptions, check, label_folder, look_ahead, usual_batch
+    from likewise.labelling import RunOptions, Shard, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
 
@@ -84,6 +92,7 @@ def label(
         workers=workers,
         max_pixels=max_pixels,
         resume=resume,
+        shard=None if shard is None else Shard.parse(shard),
         truth=truth,
     )
     source = Source(
@@ -106,25 +115,20 @@ def label(
         check(out, options)
     elif not dry_run:
         raise UsageError("there is no folder to write to", where="--out", remedy="Name a new one, for example --out labels, or look first with --dry-run")
-    listed = source.images(images, split)
+    found = source.images(images, split, listed)
     task, sentence = source.open()
-    for words in (sentence, f"to label: {listed.sentence}", _engine_sentence(task.fingerprint())):
+    for words in (sentence, f"to label: {found.sentence}", _engine_sentence(task.fingerprint())):
         print(words, file=sys.stderr)
     if dry_run or out is None:
-        preview = look_ahead(task, listed, usual_batch(task) if options.batch == "auto" else options.batch)
-        _print_json(preview.as_dict()) if as_json else _print_preview(preview)
+        preview = look_ahead(task, found, usual_batch(task) if options.batch == "auto" else options.batch)
+        print_json(preview.as_dict()) if as_json else _print_preview(preview)
         return
     try:
-        summary = label_folder(task, listed, out, progress=for_stderr(), options=options)
+        summary = label_folder(task, found, out, progress=for_stderr(), options=options)
     except KeyboardInterrupt as error:
         print(str(error) or "stopped. Go on with --resume", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    _print_json(summary.as_dict()) if as_json else _print_summary(summary, profile=profile)
-    _print_notes(summary)
-    if summary.failed:
-        raise PartialFailureError(
-            f"{summary.failed} of {summary.images} images could not be labelled", where=str(out / "manifest.jsonl"), remedy="Each has its reason there"
-        )
+    told(summary, profile=profile, as_json=as_json)
 
 
 def _batch(text: str) -> Any:
@@ -141,10 +145,6 @@ def _engine_sentence(fingerprint: dict[str, str]) -> str:
     return f"engine: {where}; weights: {weights}"
 
 
-def _print_json(values: dict[str, Any]) -> None:
-    print(json.dumps(values, indent=2))
-
-
 def _print_preview(preview: Preview) -> None:
     from likewise.labelling.progress import duration
 
@@ -158,57 +158,3 @@ def _print_preview(preview: Preview) -> None:
     for warning in preview.warnings:
         print(f"warning: {warning}")
     print("nothing was written; leave out --dry-run to label", file=sys.stderr)
-
-
-def _print_summary(summary: RunSummary, *, profile: bool) -> None:
-    from likewise.labelling.progress import duration
-
-    certain = f", {summary.sure:,} left out as certain" if summary.sure else ""
-    earlier = f", {summary.earlier:,} of them before" if summary.earlier else ""
-    speed = f" ({summary.rate:.2f} a second)" if summary.rate else ""
-    counts = f"{summary.labelled:,} labelled{certain}, {summary.failed:,} failed"
-    print(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)}{speed}")
-    if summary.cache is not None:
-        print(summary.cache.sentence)
-    for name, count in summary.classes.items():
-        print(f"  {name}: in {count:,} images")
-    if summary.truth is not None:
-        _print_truth(summary.truth)
-    if profile:
-        _print_profile(summary)
-
-
-def _print_truth(truth: dict[str, Any]) -> None:
-    from likewise.labelling.score_words import told_classes, told_scores
-
-    numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
-    said = [f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None]
-    print(", ".join([f"against the truth: {truth['images']:,} images", *said]))
-    for line in told_classes(truth):
-        print(f"  {line}")
-    for name, scores in truth["classes"].items():
-        if scores["iou"] is not None:
-            print(f"  {name}: IoU {100 * scores['iou']:.1f} %")
-    for name, scores in (truth["dense"] | truth.get("keypoints", {})).items():
-        print(f"  {name}: {told_scores(scores)}")
-        if name in truth.get("mean", {}):
-            print(f"    the mean of the examples: {told_scores(truth['mean'][name])}")
-
-
-def _print_profile(summary: RunSummary) -> None:
-    from likewise.labelling import overhead
-
-    images = max(1, summary.images - summary.failed)
-    for stage, seconds in summary.seconds.items():
-        print(f"  {stage:<10} {1000 * seconds / images:8.2f} ms an image")
-    share = overhead(summary.seconds)
-    if share is not None:
-        print(f"  everything but the backbone: {100 * share:.1f} % of its time (decode, write, thumbnail and truth run beside it)")
-
-
-def _print_notes(summary: RunSummary) -> None:
-    for files, words in ((summary.edited, "changed by hand since they were written"), (summary.kept, "in the way")):
-        if files:
-            print(f"{len(files)} file(s) {words}, left alone: {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}", file=sys.stderr)
-    where = f"; open {summary.report} to look at them" if summary.report else ""
-    print(f"labels are in {summary.out}{where}", file=sys.stderr)

@@ -7,6 +7,7 @@ anything is decoded. What cannot be read faithfully is refused by name, with the
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import warnings
 from pathlib import Path
@@ -25,6 +26,7 @@ ImageSource = str | os.PathLike[str] | Image.Image | NDArray[np.generic]
 MAX_PIXELS = 200_000_000
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".jp2"})
 _EXIF_ORIENTATION = 0x0112
+_BLOCK = 1 << 18  # bytes read at once
 
 
 def is_image_path(path: Path) -> bool:
@@ -84,8 +86,11 @@ def read_image(source: ImageSource, *, at_least: tuple[int, int] | None = None, 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    total = hashlib.sha256()
+    with io.FileIO(path) as stream:  # without a buffer: labels are small and many, and it would take longer than they do
+        while block := stream.read(_BLOCK):
+            total.update(block)
+    return total.hexdigest()
 
 
 def image_digest(source: ImageSource) -> str:

@@ -16,6 +16,8 @@ from likewise.files import replacing, said_where
 from likewise.formats import overlays
 from likewise.formats.class_table import FILE, encoded
 from likewise.formats.files import atomic_file, write_atomic
+from likewise.formats.spread import FOLDER as LABELS
+from likewise.formats.spread import spread
 
 FOLDER = "folders"  # below the output folder, so that no class can have the name of a file of the run
 FORMATS = ("csv", FOLDER)
@@ -31,22 +33,29 @@ class ClassWriter:
     out: Path
     classes: ClassTable
     overlay: bool = False
+    spread: bool = False
 
     def planned(self, name: str) -> list[Path]:
         """Every file that `write(name, ...)` may write, relative to the output folder; of the copies it writes one at most."""
-        copies = [Path(FOLDER, folder, name) for folder in folder_names(self.classes).values()] if self.format == FOLDER else []
-        return [*copies, *([Path(name + overlays.ENDING)] if self.overlay else [])]
+        copies = [Path(FOLDER, folder, self._spread(name)) for folder in folder_names(self.classes).values()] if self.format == FOLDER else []
+        return [*copies, *([self._overlay(name)] if self.overlay else [])]
 
     def write(self, name: str, prediction: Prediction) -> list[Path]:
         """Copy an image into the folder of its class, and write its overlay, as asked for; the files, relative to the output folder."""
         if self.overlay:
-            write_atomic(self.out / (name + overlays.ENDING), overlays.encode(prediction))
-        return [*self._copied(name, prediction), *([Path(name + overlays.ENDING)] if self.overlay else [])]
+            write_atomic(self.out / self._overlay(name), overlays.encode(prediction))
+        return [*self._copied(name, prediction), *([self._overlay(name)] if self.overlay else [])]
+
+    def _spread(self, name: str) -> str:
+        return spread(name) if self.spread else name
+
+    def _overlay(self, name: str) -> Path:
+        return Path(f"{LABELS if self.spread else ''}{self._spread(name)}{overlays.ENDING}")
 
     def _copied(self, name: str, prediction: Prediction) -> list[Path]:
         if self.format != FOLDER or not isinstance(prediction.image, str | os.PathLike):
             return []
-        path = Path(FOLDER, folder_names(self.classes)[prediction.label or NONE_WORD], name)
+        path = Path(FOLDER, folder_names(self.classes)[prediction.label or NONE_WORD], self._spread(name))
         target = self.out / path
         with said_where(target):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from likewise.data.geometry import Box
 from likewise.formats.encoder import Encoder
 from likewise.formats.files import atomic_file, json_bytes, read_json
 from likewise.formats.rle import encode_mask
-from likewise.formats.scan import has_ending, walk
+from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Sheet
 
 PARTS = ".coco"
@@ -96,7 +96,7 @@ def _numbered(record: dict[str, Any], image: int, annotation: int) -> tuple[dict
 def _merged(folder: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     first = 1
     parts = folder / PARTS
-    for number, relative in enumerate(sorted(walk(parts, has_ending(".json"))) if parts.is_dir() else [], 1):
+    for number, relative in enumerate(walk_sorted(parts, has_ending(".json")) if parts.is_dir() else (), 1):
         image, annotations = _numbered(read_json(parts / relative), number, first)
         first += len(annotations)
         yield image, annotations

@@ -16,11 +16,11 @@ from likewise.data.example import Unlabelled
 from likewise.data.images import read_image
 from likewise.data.resolve import resolve
 from likewise.errors import InputError, UsageError, close_match
-from likewise.files import replacing_folder, said_where
+from likewise.files import said_where
 from likewise.formats import class_sets, dense_files, keypoint_files
 from likewise.formats.dataset import ALL, Dataset, by_stem, match
 from likewise.formats.encoder import Encoder
-from likewise.formats.files import json_bytes, must_be_new, write_atomic
+from likewise.formats.files import json_bytes, new_folder, write_atomic
 from likewise.formats.reading import named_classes
 from likewise.formats.recognise import format_named, open_dataset
 from likewise.formats.sheet import Need, Sheet, declared, of_labels
@@ -105,9 +105,7 @@ def convert(conversion: Conversion, out: str | os.PathLike[str], *, images: bool
 
     images: also copy the images to where the format has them. OutputError for a folder that holds something.
     """
-    place = Path(out)
-    must_be_new(place)
-    with replacing_folder(place) as draft:
+    with new_folder(Path(out)) as draft:
         return _written(conversion, draft, images=images)
 
 

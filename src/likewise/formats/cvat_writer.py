@@ -16,7 +16,7 @@ from likewise.data.geometry import Point
 from likewise.formats.cvat import FILE
 from likewise.formats.encoder import Encoder
 from likewise.formats.files import atomic_file
-from likewise.formats.scan import has_ending, walk
+from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Sheet
 from likewise.formats.xml_files import tag
 
@@ -88,7 +88,7 @@ def _number(value: float) -> str:
 
 def _merge(folder: Path, out: Path, classes: ClassTable) -> list[Path]:
     """Merge the parts that stand in `folder`, in the order of the images' names, numbered from 0."""
-    parts = sorted(walk(folder / PARTS, has_ending(".xml"))) if (folder / PARTS).is_dir() else []
+    parts = walk_sorted(folder / PARTS, has_ending(".xml")) if (folder / PARTS).is_dir() else ()
     with atomic_file(out / FILE) as stream:
         stream.write(_head(classes))
         for number, part in enumerate(parts):

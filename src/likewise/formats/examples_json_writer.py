@@ -20,8 +20,9 @@ from likewise.formats.examples_json import FILE
 from likewise.formats.files import atomic_file, read_json
 from likewise.formats.index_png_writer import label_png
 from likewise.formats.rle import encode_mask
-from likewise.formats.scan import has_ending, walk
+from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Need, Sheet
+from likewise.formats.spread import plain
 
 PARTS = ".examples"
 LABELS, DENSE = "labels", "dense"
@@ -29,7 +30,7 @@ LABELS, DENSE = "labels", "dense"
 
 def encode(stem: str, sheet: Sheet) -> dict[str, bytes]:
     """File name -> content of the part of one image, its label map and its dense maps."""
-    entry: dict[str, Any] = {"image": f"images/{sheet.name}", "name": stem}
+    entry: dict[str, Any] = {"image": f"images/{sheet.name}", "name": plain(stem)}
     files: dict[str, bytes] = {}
     if sheet.label_map is not None:
         entry["label_map"] = f"{LABELS}/{stem}.png"
@@ -69,7 +70,7 @@ def _target(target: Target) -> dict[str, Any]:
 
 def _merge(folder: Path, out: Path, classes: ClassTable) -> list[Path]:
     """Merge the parts that stand in `folder`, in the order of the images' names."""
-    parts = sorted(walk(folder / PARTS, has_ending(".json"))) if (folder / PARTS).is_dir() else []
+    parts = walk_sorted(folder / PARTS, has_ending(".json")) if (folder / PARTS).is_dir() else ()
     targets: dict[str, Any] = {}
     with atomic_file(out / FILE) as stream:
         stream.write(b'{"likewise": 1, "classes": ' + json.dumps({str(number): classes[number] for number in classes}, ensure_ascii=False).encode())

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from likewise.errors import InputError, OutputError, close_match
-from likewise.files import replacing, said_where
+from likewise.files import replacing, replacing_folder, said_where
 
 MAX_JSON = 1 << 29  # bytes; the annotations of all of COCO's training images are 470 MB
 MAX_LISTED = 20  # problems that one message lists
@@ -147,6 +147,14 @@ def must_be_new(out: Path) -> None:
     """OutputError unless a folder is not there, or empty."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError("there is something already", where=str(out), remedy="Name a new folder")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder on the way that becomes `out` at the end, which is there whole or not at all. OutputError for an `out` that holds something."""
+    must_be_new(out)
+    with replacing_folder(out) as draft:
+        yield draft
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,15 @@ from likewise.formats import keypoint_files
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import DatasetFile, read_dataset_file
 from likewise.formats.dense_files import described
-from likewise.formats.keypoint_files import Keypoints
 from likewise.formats.maps import DENSE_SUFFIXES, MASK_SUFFIXES, looks_like_mask, read_dense, read_index_mask
+from likewise.formats.name_list import KnownNames
 from likewise.formats.scan import has_ending, is_image, walk
+from likewise.formats.spread import plain_names, spread
 
 NAME = "index-png"
 OVERLAY = ".overlay.jpg"
 INSTANCES = ".instances.png"  # NAME.instances.png numbers the objects of NAME from 1, 0 for none
+Given = TypeVar("Given")
 _SNIFFED = 32  # masks looked at to tell black-and-white ones from index masks
 
 
@@ -53,18 +56,21 @@ def _pointed(folder: Path) -> bool:
     return any(True for _ in walk(folder, lambda name: name.endswith(keypoint_files.ENDING)))
 
 
-def _by_image(images: Mapping[str, str], points: Mapping[str, Keypoints]) -> dict[str, Keypoints]:
-    """Points by the name of their image, which they were given under with or without its ending."""
-    return {name: points[key] for name, file in images.items() for key in (file, name) if key in points}
+def _by_image(images: Mapping[str, str], given: Mapping[str, Given]) -> dict[str, Given]:
+    """What stands beside masks by the name of its image, under which it was given with or without its ending or in the folder of its hash."""
+    return {name: given[key] for name, file in images.items() for key in (file, name, spread(file), spread(name)) if key in given}
 
 
-def may_hold_labels(files: Iterable[str]) -> bool:
+def may_hold_labels(files: Sequence[str]) -> bool:
     """Whether some file among the names (of images and JSON files) may be the mask, the dense map or the points of another."""
-    listed = set(files)
-    if any(file.endswith(keypoint_files.ENDING) for file in listed):
+    if any(file.endswith(keypoint_files.ENDING) for file in files):
         return True
-    masks = {without_ending(file) for file in listed if file.endswith((".png", ".PNG"))}
-    return any(file in masks or (without_ending(file) in masks and not file.endswith((".png", ".PNG"))) for file in listed)
+    masks = KnownNames(without_ending(file) for file in files if _is_png(file))
+    return masks.some(files) or masks.some(without_ending(file) for file in files if not _is_png(file))
+
+
+def _is_png(file: str) -> bool:
+    return file.endswith((".png", ".PNG"))
 
 
 def opened(path: Path) -> Dataset:
@@ -91,7 +97,7 @@ def opened(path: Path) -> Dataset:
 
     points = _by_image(images, keypoint_files.described(masks_in) if masks_in.is_dir() else {}) | ({} if flat else _by_image(images, about.keypoints(path)))
     kinds = tuple(dict.fromkeys(each for entry in points.values() for each in entry))
-    named = {name: named[key] for name, file in images.items() for key in (file, name) if key in named}
+    named = _by_image(images, named)
 
     def example(name: str) -> Example:
         label_map = _label_map(masks_in / masks[name], about.ignore, classes, black_and_white) if name in masks else None
@@ -123,7 +129,8 @@ def _folders(root: Path, masks_in: Path, other: set[str]) -> tuple[dict[str, str
     if lossy is not None:
         raise InputError("a mask cannot be a JPEG, which changes the values", where=str(masks_in / lossy), remedy="Save masks as PNG")
     names = {file: name for name, file in images.items()} | {name: name for name in images}
-    orphans = sorted(file for file in files if without_ending(file) not in names)
+    masks = plain_names(files)
+    orphans = sorted(file for name, file in masks.items() if name not in names)
     if orphans:
         more = ", ..." if len(orphans) > 5 else ""
         raise InputError(
@@ -131,7 +138,7 @@ def _folders(root: Path, masks_in: Path, other: set[str]) -> tuple[dict[str, str
             where=str(masks_in),
             remedy="Name mask and image alike (images/a.jpg, masks/a.png; with a.jpg and a.png in images/ masks/a.jpg.png)",
         )
-    return images, {names[without_ending(file)]: file for file in files}
+    return images, {names[name]: file for name, file in masks.items()}
 
 
 def _pairs(folder: Path, other: set[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -17,7 +17,7 @@ from likewise.formats.brush_rle import encode_brush
 from likewise.formats.encoder import Encoder
 from likewise.formats.files import atomic_file, write_atomic
 from likewise.formats.label_studio import CONFIG
-from likewise.formats.scan import has_ending, walk
+from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Sheet
 from likewise.formats.xml_files import tag
 
@@ -63,7 +63,7 @@ def _result(sheet: Sheet, kind: str, name: str, value: dict[str, Any]) -> dict[s
 
 def _merge(folder: Path, out: Path, classes: ClassTable) -> list[Path]:
     """Merge the parts that stand in `folder`, in the order of the images' names, and write the configuration of the labels."""
-    parts = sorted(walk(folder / PARTS, has_ending(".json"))) if (folder / PARTS).is_dir() else []
+    parts = walk_sorted(folder / PARTS, has_ending(".json")) if (folder / PARTS).is_dir() else ()
     with atomic_file(out / FILE) as stream:
         stream.write(b"[")
         for number, part in enumerate(parts):

@@ -25,11 +25,12 @@ from likewise.data.geometry import Box, draw_polyline, fill_polygons
 from likewise.data.images import ImageSource, image_size
 from likewise.errors import InputError
 from likewise.formats.canvas import Canvas, box_around, ellipse_mask, grouped
-from likewise.formats.dataset import Dataset, name_images, without_ending
+from likewise.formats.dataset import Dataset, name_images
 from likewise.formats.dataset_json import read_dataset_file
 from likewise.formats.files import for_each, inside, is_file, problems_error, read_json, validate
 from likewise.formats.maps import check_pixels, decode_index_mask
 from likewise.formats.scan import has_ending, is_image, walk
+from likewise.formats.spread import plain_names
 
 NAME = "labelme"
 IGNORE, BACKGROUND = "__ignore__", "_background_"
@@ -83,7 +84,8 @@ def opened(path: Path) -> Dataset:
     files = [path.name] if path.is_file() else [file for file in sorted(walk(path, has_ending(".json"))) if _is_labelme(path / file)]
     if not files:
         raise InputError("there are no labelme files", where=str(path), remedy="Give the folder with the JSON files that labelme wrote")
-    contents = {without_ending(file): content for file, content in for_each(files, lambda file: _read(folder / file)).items()}
+    read = for_each(files, lambda file: _read(folder / file))
+    contents = {name: read[file] for name, file in plain_names(files).items()}
     about = read_dataset_file(folder)
     placed = {name: _image_path(folder, name, content) for name, content in contents.items()}
     images = {name: file or "" for name, file in placed.items()}

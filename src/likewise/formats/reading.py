@@ -17,6 +17,7 @@ from likewise.formats import index_png
 from likewise.formats.choosing import choose
 from likewise.formats.dataset import Dataset, by_stem, match
 from likewise.formats.files import read_bytes
+from likewise.formats.name_list import STANDARD_INPUT, listed_names, sorted_names
 from likewise.formats.recognise import found_format, open_dataset
 from likewise.formats.scan import is_image, walk
 
@@ -166,6 +167,21 @@ def list_images(path: str | os.PathLike[str], *, format: str | None = None, spli
     return _listed_folder(place, recursive=recursive, plain=format == PLAIN)
 
 
+def list_paths(source: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> ImageList:
+    """The images that a text file names, or with "-" standard input, a path a line, however many they are.
+
+    root: the folder that paths are relative to and that holds all images, by default that of the file, or the current one. The list is sorted, each path
+    once, and kept on disk. Nothing is left out: no line is a comment. InputError for a path outside of `root`, with its line, and for an empty list.
+    """
+    place = Path(source)
+    base = Path(root) if root is not None else Path() if place == STANDARD_INPUT else place.parent
+    names = listed_names(place, base)
+    where = "standard input" if place == STANDARD_INPUT else str(place)
+    if not names:
+        raise InputError("the list names no image", where=where, remedy="Write a path a line")
+    return ImageList(names, base, f"{where}: a list of {_count(len(names), 'image')}")
+
+
 def read_truth(path: str | os.PathLike[str], *, format: str | None = None, split: str | None = None) -> Truth:
     """Reference labels to compare with, opened but not read: every image that has labels, or those of a split."""
     dataset = open_dataset(Path(path), format)
@@ -184,10 +200,10 @@ def _declared_format(place: Path, split: str | None) -> str | None:
 
 def _listed_folder(place: Path, *, recursive: bool, plain: bool) -> ImageList:
     """Every image of a folder, save those that are labels of others."""
-    files = list(walk(place, lambda name: is_image(name) or name.endswith(".json"), recursive=recursive))
+    files = sorted_names(walk(place, lambda name: is_image(name) or name.endswith(".json"), recursive=recursive))
     if not plain and index_png.may_hold_labels(files) and index_png.found(place):
         return _listed_dataset(open_dataset(place, index_png.NAME), place, None)
-    names = sorted(file for file in files if not file.endswith(".json"))
+    names = sorted_names(file for file in files if not file.endswith(".json"))
     if not names:
         raise InputError("there are no images", where=str(place), remedy="Give a folder with PNG, JPEG, TIFF, BMP or WebP files")
     return ImageList(names, place, f"{place.resolve().name}: {_count(len(names), 'image')}")

@@ -23,9 +23,7 @@ def walk(folder: Path, wanted: Callable[[str], bool], *, recursive: bool = True)
         try:
             entries = os.scandir(folder / prefix)
         except OSError as error:
-            raise InputError(
-                f"the folder cannot be read ({error.strerror})", where=str(folder / prefix), remedy="Check the path and its permissions"
-            ) from error
+            raise _unreadable(folder / prefix, error) from error
         with entries:
             for entry in entries:
                 if entry.name.startswith("."):
@@ -35,6 +33,28 @@ def walk(folder: Path, wanted: Callable[[str], bool], *, recursive: bool = True)
                         pending.append(f"{prefix}{entry.name}/")
                 elif wanted(entry.name):
                     yield prefix + entry.name
+
+
+def walk_sorted(folder: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
+    """The same in order, as `sorted` would have it; the names of one folder at a time are held."""
+    return _sorted_below(folder, "", wanted)
+
+
+def _sorted_below(folder: Path, prefix: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+    try:
+        with os.scandir(folder / prefix) as entries:
+            inside = [(f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name) for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise _unreadable(folder / prefix, error) from error
+    for name in sorted(inside):
+        if name.endswith("/"):
+            yield from _sorted_below(folder, prefix + name, wanted)
+        elif wanted(name):
+            yield prefix + name
+
+
+def _unreadable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"the folder cannot be read ({error.strerror})", where=str(folder), remedy="Check the path and its permissions")
 
 
 def is_image(name: str) -> bool:

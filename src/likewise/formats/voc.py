@@ -25,6 +25,7 @@ from likewise.formats.dataset_json import read_dataset_file
 from likewise.formats.files import for_each, inside, problems_error, read_bytes
 from likewise.formats.maps import check_pixels
 from likewise.formats.scan import has_ending, is_image, walk
+from likewise.formats.spread import plain_names
 from likewise.formats.voc_colours import LABELMAP, Colours, coloured_mask, read_labelmap, standard_names
 from likewise.formats.xml_files import Element, read_xml
 
@@ -89,7 +90,7 @@ def opened(path: Path) -> Dataset:
 
 def _files(folder: Path, ending: str) -> dict[str, str]:
     """Name -> file of those with an ending below a folder."""
-    return {without_ending(file): file for file in walk(folder, has_ending(ending))} if folder.is_dir() else {}
+    return plain_names(list(walk(folder, has_ending(ending)))) if folder.is_dir() else {}
 
 
 def _image_of(name: str, listed: Mapping[str, _Boxes], there: Mapping[str, str], path: Path) -> str:

@@ -7,7 +7,7 @@ drew follow. They are whole pixels counted from 1, the last one included, as in 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,15 +19,17 @@ from likewise.data.classes import voc_palette
 from likewise.data.geometry import Box
 from likewise.formats.dataset import without_ending
 from likewise.formats.encoder import Encoder
-from likewise.formats.files import write_atomic
+from likewise.formats.files import atomic_file, write_atomic
 from likewise.formats.pixels import grey_png
-from likewise.formats.scan import has_ending, walk
+from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Sheet
+from likewise.formats.spread import lies_spread, plain
 from likewise.formats.voc import BOXES, IMAGES, LISTS, MASKS, OBJECTS
 from likewise.formats.voc_colours import LABELMAP, index_of, labelmap_text
 from likewise.formats.xml_files import tag
 
 _LIST = "default.txt"
+_LISTED = (("Segmentation", MASKS, ".png"), ("Main", BOXES, ".xml"))
 
 
 def encode(stem: str, sheet: Sheet) -> dict[str, bytes]:
@@ -65,7 +67,7 @@ def _annotation(stem: str, sheet: Sheet) -> str:
     size = [tag("width", inside=str(width)), tag("height", inside=str(height)), tag("depth", inside="3")]
     head = [
         tag("folder", inside=IMAGES),
-        tag("filename", inside=PurePosixPath(stem.removesuffix(ending) + ending).as_posix()),
+        tag("filename", inside=PurePosixPath(plain(stem).removesuffix(ending) + ending).as_posix()),
         tag("size", inside=size),
         tag("segmented", inside=str(int(sheet.label_map is not None))),
     ]
@@ -90,14 +92,20 @@ def _object(name: str, box: Box) -> str:
 
 def _finish(folder: Path, out: Path, classes: ClassTable) -> list[Path]:
     """Write labelmap.txt and the lists of what stands in `folder`."""
-    files = {Path(LABELMAP): labelmap_text(classes)}
-    for part, where, ending in (("Segmentation", MASKS, ".png"), ("Main", BOXES, ".xml")):
-        names = sorted(without_ending(file) for file in walk(folder / where, has_ending(ending))) if (folder / where).is_dir() else []
-        if names:
-            files[Path(LISTS, part, _LIST)] = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
-    for path, content in files.items():
-        write_atomic(out / path, content)
-    return list(files)
+    write_atomic(out / LABELMAP, labelmap_text(classes))
+    lists = [_listed(folder / where, has_ending(ending), out, Path(LISTS, part, _LIST)) for part, where, ending in _LISTED if (folder / where).is_dir()]
+    return [Path(LABELMAP), *(path for path in lists if path is not None)]
+
+
+def _listed(folder: Path, wanted: Callable[[str], bool], out: Path, path: Path) -> Path | None:
+    """Write a list of what stands in `folder`, if anything does: its path."""
+    if next(walk_sorted(folder, wanted), None) is None:
+        return None
+    apart = lies_spread(walk_sorted(folder, wanted))
+    with atomic_file(out / path) as stream:
+        for name in map(without_ending, walk_sorted(folder, wanted)):
+            stream.write(f"{plain(name) if apart else name}\n".encode("utf-8", "surrogateescape"))
+    return path
 
 
 ENCODER = Encoder(

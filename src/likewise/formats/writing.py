@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from likewise.data import ClassTable, Prediction, Target
 from likewise.errors import OutputError, UsageError, close_match
@@ -31,6 +35,7 @@ from likewise.formats.encoder import Encoder
 from likewise.formats.files import write_atomic
 from likewise.formats.recognise import FORMATS, format_named
 from likewise.formats.sheet import Sheet, of_prediction
+from likewise.formats.spread import FOLDER, spread
 
 _RESERVED = frozenset({"annotations", "classes", "dataset", "examples", "instances", "manifest", "report", "run", "times", "truth"})
 
@@ -62,7 +67,7 @@ class LabelWriter(Protocol):
 
 @dataclass(frozen=True)
 class FolderWriter:
-    """Labels of a run in one format; see `open_writer`."""
+    """Labels of a run in one format; see `open_writer`. Clashing names are few; all others are not kept."""
 
     format: str
     out: Path
@@ -72,6 +77,7 @@ class FolderWriter:
     overlay: bool
     keypoints: bool
     clashing: frozenset[str]
+    spread: bool = False
 
     def planned(self, name: str) -> list[Path]:
         """Every file that `write(name, ...)` may write, relative to the output folder."""
@@ -79,16 +85,18 @@ class FolderWriter:
         labels = ENCODERS[self.format].planned(stem) if self._holds else []
         dense = [stem + ending for ending in dense_files.suffixes(self.targets)]
         dense += [stem + keypoint_files.ENDING] if self.keypoints else []
-        return [Path(file) for file in labels + dense + ([stem + overlays.ENDING] if self.overlay else [])]
+        return [self._place(file, stem) for file in labels + dense + ([stem + overlays.ENDING] if self.overlay else [])]
 
     def write(self, name: str, prediction: Prediction) -> list[Path]:
         """Write label, dense maps, keypoints and overlay of an image, each whole or not at all; the files, relative to the output folder."""
-        files = _encoded(self._stem(name), of_prediction(name, prediction), ENCODERS[self.format].encode if self._holds else None)
+        stem = self._stem(name)
+        files = _encoded(stem, of_prediction(name, prediction), ENCODERS[self.format].encode if self._holds else None)
         if self.overlay:
-            files[self._stem(name) + overlays.ENDING] = overlays.encode(prediction)
-        for file, content in files.items():
-            write_atomic(self.out / file, content)
-        return [Path(file) for file in files]
+            files[stem + overlays.ENDING] = overlays.encode(prediction)
+        placed = {self._place(file, stem): content for file, content in files.items()}
+        for path, content in placed.items():
+            write_atomic(self.out / path, content)
+        return list(placed)
 
     def finish(self, lines: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
         """Write the table of classes, or merge what stands in `final` into one file; the lines of the run tell nothing that is not there."""
@@ -102,7 +110,12 @@ class FolderWriter:
         return bool(self.classes.names) or (self.keypoints and "keypoints" in itself) or (bool(self.targets) and "dense" in itself)
 
     def _stem(self, name: str) -> str:
-        return output_stem(name, self.clashing)
+        stem = output_stem(name, self.clashing)
+        return spread(stem) if self.spread else stem
+
+    def _place(self, file: str, stem: str) -> Path:
+        """Where a file of an image goes: what is in no folder of its format's lies below labels/ in a run that spreads its files."""
+        return Path(f"{FOLDER}{file}" if self.spread and file.startswith(stem) else file)
 
 
 def open_writer(
@@ -115,6 +128,7 @@ def open_writer(
     keypoints: bool = False,
     names: Iterable[str] = (),
     final: str | Path | None = None,
+    spread: bool = False,
 ) -> LabelWriter:
     """A writer of labels in `format` into the folder `out`.
 
@@ -124,9 +138,9 @@ def open_writer(
     """
     _check_writes(format)
     if format in class_writer.FORMATS:
-        return class_writer.ClassWriter(format, Path(out), classes, overlay)
+        return class_writer.ClassWriter(format, Path(out), classes, overlay, spread)
     endings = [".overlay", ".keypoints", ".instances", *(f".{dense_files.safe_name(name)}" for name in targets)]
-    return FolderWriter(format, Path(out), Path(final or out), classes, dict(targets), overlay, keypoints, clashing(names, endings))
+    return FolderWriter(format, Path(out), Path(final or out), classes, dict(targets), overlay, keypoints, clashing(names, endings), spread)
 
 
 def clashing(names: Iterable[str], suffixes: Sequence[str] = ()) -> frozenset[str]:
@@ -135,18 +149,32 @@ def clashing(names: Iterable[str], suffixes: Sequence[str] = ()) -> frozenset[st
     >>> sorted(clashing(["a.jpg", "a.png", "b.jpg"]))
     ['a.jpg', 'a.png']
     """
-    first: dict[str, str] = {}
-    found: set[str] = set()
-    listed = list(names)
-    for name in listed:
-        other = first.setdefault(without_ending(name).casefold(), name)
-        if other != name:
-            found |= {other, name}
-    for stem, name in first.items():
-        for suffix in suffixes:
-            if stem.endswith(suffix.casefold()) and stem[: -len(suffix)] in first:
-                found.add(name)
-    return frozenset(found)
+    listed = names if isinstance(names, Sequence) else list(names)
+    endings = tuple(suffix.casefold() for suffix in suffixes)
+    keys, ended = np.zeros(len(listed), np.uint64), []
+    for place, name in enumerate(listed):
+        stem = without_ending(name).casefold()
+        keys[place] = _key(stem)
+        if endings and stem.endswith(endings):
+            ended.append(place)
+    unique, counts = np.unique(keys, return_counts=True)
+    alike: dict[str, set[str]] = {}  # of few names: those whose key is that of another
+    for place in np.flatnonzero(np.isin(keys, unique[counts > 1])).tolist():
+        alike.setdefault(without_ending(listed[place]).casefold(), set()).add(listed[place])
+    found = {name for names_of in alike.values() if len(names_of) > 1 for name in names_of}
+    return frozenset(found | {listed[place] for place in ended if _is_side_file(listed[place], endings, unique)})
+
+
+def _key(stem: str) -> int:
+    """64 bits of a name."""
+    return int.from_bytes(hashlib.blake2b(stem.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
+
+
+def _is_side_file(name: str, endings: Sequence[str], keys: NDArray[np.uint64]) -> bool:
+    """Whether the labels of an image would have the name of a file beside those of another; keys: of all images, sorted."""
+    stem = without_ending(name).casefold()
+    others = np.array([_key(stem[: -len(ending)]) for ending in endings if stem.endswith(ending)], np.uint64)
+    return bool(np.isin(others, keys).any())
 
 
 def output_stem(name: str, keep_ending: frozenset[str] = frozenset()) -> str:

@@ -22,6 +22,7 @@ from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import for_each, problems_error, read_bytes
 from likewise.formats.scan import has_ending, is_image, walk
+from likewise.formats.spread import plain_names, spread
 from likewise.formats.yolo_names import FILES, LISTS, Description, description_file, number_of, read_description, split_files
 
 NAME = "yolo"
@@ -93,11 +94,8 @@ def _by_image(folder: Path, root: Path, images: Mapping[str, str]) -> dict[str, 
                 found[name] = folder / candidate
                 there.discard(candidate)
                 break
-    taken = set(images)
-    for file in sorted(there):
-        if file.startswith("labels/") and without_ending(file.removeprefix("labels/")) not in taken:
-            found[without_ending(file.removeprefix("labels/"))] = folder / file
-    return found
+    alone = plain_names(sorted(file.removeprefix("labels/") for file in there if file.startswith("labels/")))
+    return found | {name: folder / "labels" / file for name, file in alone.items() if name not in images}
 
 
 def _places(image: str) -> list[str]:
@@ -105,7 +103,7 @@ def _places(image: str) -> list[str]:
     bare = without_ending(image)
     head, middle, tail = f"/{bare}".rpartition("/images/")
     full = f"/{image}".rpartition("/images/")[2]
-    moved = [f"{head}/labels/{tail}.txt".lstrip("/"), f"{head}/labels/{full}.txt".lstrip("/")] if middle else []
+    moved = [f"{head}/labels/{name}.txt".lstrip("/") for name in (tail, full, spread(tail), spread(full))] if middle else []
     return [*moved, f"{bare}.txt", f"labels/{bare}.txt"]
 
 

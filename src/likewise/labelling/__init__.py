@@ -8,16 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from likewise.formats import ImageList, list_images
 from likewise.labelling.engine import check, run, usual_batch
+from likewise.labelling.merging import merge
 from likewise.labelling.options import RunOptions, RunSummary, overhead
 from likewise.labelling.preview import Preview, look_ahead
 from likewise.labelling.progress import Progress, Silent
+from likewise.labelling.shards import Shard
 
 if TYPE_CHECKING:
     import os
 
     from likewise.task import Task
 
-__all__ = ["Preview", "Progress", "RunOptions", "RunSummary", "Silent", "check", "label_folder", "look_ahead", "overhead", "run", "usual_batch"]
+__all__ = [
+    "Preview",
+    "Progress",
+    "RunOptions",
+    "RunSummary",
+    "Shard",
+    "Silent",
+    "check",
+    "label_folder",
+    "look_ahead",
+    "merge",
+    "overhead",
+    "run",
+    "usual_batch",
+]
 
 
 def label_folder(

@@ -9,7 +9,7 @@ import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING
 from likewise.data import ClassTable, OutputKind
 from likewise.errors import InputError, OutputError, UsageError
 from likewise.formats import open_writer, read_truth
+from likewise.labelling.about import About
+from likewise.labelling.closing import close_run
 from likewise.labelling.folder import Done, OutputFolder, opened, refuse, scan
 from likewise.labelling.gallery import Gallery
-from likewise.labelling.lines import LineWriter, read_lines
+from likewise.labelling.lines import LineWriter
 from likewise.labelling.options import RunOptions, RunSummary
 from likewise.labelling.plan import windows
 from likewise.labelling.progress import Progress
-from likewise.labelling.recorder import Item, Lines, Recorder
-from likewise.labelling.report import write_report
-from likewise.labelling.scoring import Scorer, ScoreTotals
+from likewise.labelling.recorder import Item, Lines, Recorder, Sums
+from likewise.labelling.scoring import Scorer
+from likewise.labelling.shards import Shard, Spans, spans_of
 from likewise.labelling.stream import Failed, WriterThread, answers, decoded_windows
 from likewise.labelling.support_mean import SupportMean
-from likewise.labelling.tally import Tally, added_times
+from likewise.labelling.tally import Tally
 
 if TYPE_CHECKING:
     from likewise.backbones import CacheCounts
@@ -56,11 +58,14 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
         cached = task.cached
         batch = None if options.batch == "auto" else options.batch
         folder.begin(task.fingerprint() | options.that_change_labels(), batch, usual_batch(task), resume=options.resume)
-        names = folder.extend(listed)
-        gallery = Gallery(folder.thumbnails)
-        done = scan(folder, names, gallery.recall)
-        gallery.tidy()
-        work = Worklist(names, images.root, [part["images"] for part in folder.state.parts], done)
+        listed_names = folder.extend(listed)
+        about = About.of(task)
+        about.write(folder.inner)
+        names, parts = _share(listed_names, folder, options.shard)
+        sums = Sums(Gallery(folder.thumbnails), Tally())
+        done = scan(folder, names, sums.recall)
+        sums.gallery.tidy()
+        work = Worklist(names, images.root, parts, done)
         writer = open_writer(
             options.format or "",
             folder.staging,
@@ -68,17 +73,19 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
             task.targets,
             overlay=options.overlays,
             keypoints=bool(task.keypoints),
-            names=names,
+            names=listed_names,
             final=folder.path,
+            spread=folder.state.spread,
         )
         progress.begin(len(names), done.lines - len(done.missing))
         try:
-            stopped = _label(task, work, folder, writer, gallery, scorer, options, progress)
+            stopped = _label(task, work, folder, writer, sums, scorer, options, progress)
         finally:
             progress.end()
         if stopped:
             raise KeyboardInterrupt(f"stopped; what is done stands in {out}. Go on with --resume")
-        return _finish(task, folder, writer, done, options, start, cached)
+        counted = _counted(task.cached, cached)
+        return close_run(folder, writer, about, sums.tally, done, start, report=options.report, cache=counted)
 
 
 def check(out: Path, options: RunOptions) -> Truth | None:
@@ -130,14 +137,15 @@ class _Stop:
 
 
 def _label(
-    task: Task, work: Worklist, folder: OutputFolder, writer: LabelWriter, gallery: Gallery, scorer: Scorer | None, options: RunOptions, progress: Progress
+    task: Task, work: Worklist, folder: OutputFolder, writer: LabelWriter, sums: Sums, scorer: Scorer | None, options: RunOptions, progress: Progress
 ) -> bool:
     """Label what is to do; whether Ctrl-C ended it early."""
     plan = folder.state.plan
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_on_interrupt())
-        lines = Lines(*(stack.enter_context(LineWriter(path)) for path in (folder.manifest, folder.times, folder.truth)))
-        recorder = Recorder(folder, writer, lines, gallery, scorer, work.done.lines, options.only_unsure)
+        manifest = stack.enter_context(folder.manifest.writer(work.done.lines))
+        lines = Lines(manifest, *(stack.enter_context(LineWriter(path)) for path in (folder.times, folder.truth)))
+        recorder = Recorder(folder, writer, lines, sums, scorer, work.done.lines, options.only_unsure)
         behind = stack.enter_context(WriterThread(progress, folder.path))
         for window in decoded_windows(task, work.windows(plan.window), options.decoding_threads(), options.max_pixels):
             for answer in answers(task, window, plan, work.wanted, folder.save):
@@ -151,56 +159,40 @@ def _label(
     return False
 
 
-def _finish(task: Task, folder: OutputFolder, writer: LabelWriter, done: Done, options: RunOptions, start: float, cached: CacheCounts | None) -> RunSummary:
-    """Write what is about the whole run, and say what was done."""
-    finals = writer.finish(read_lines(folder.manifest))
-    in_the_way = [path.as_posix() for path in finals if not folder.commit_final(path)]
-    folder.state.finished = True
-    folder.save()
-    tally, totals = Tally(), ScoreTotals()
-    for record in read_lines(folder.manifest):
-        tally.add(record)
-    for record in read_lines(folder.truth):
-        totals.add(record)
-    summary = RunSummary(
-        out=folder.path,
-        images=tally.images,
-        labelled=tally.labelled,
-        sure=tally.sure,
-        failed=tally.failed,
-        earlier=done.lines,
-        edited=done.edited,
-        kept=(*tally.kept, *in_the_way),
-        classes={name: tally.classes[name] for name in sorted(tally.classes)},
-        seconds=added_times(read_lines(folder.times)),
-        elapsed=time.perf_counter() - start,
-        batch=folder.state.plan.size_at(tally.images),
-        files=tuple(path.as_posix() for path in finals if path.as_posix() not in in_the_way),
-        truth=totals.scores(),
-        report=folder.report if options.report else None,
-        cache=_counted(task.cached, cached),
-    )
-    if options.report:
-        write_report(folder, task, tally, summary)
-    return summary
-
-
 def _counted(now: CacheCounts | None, before: CacheCounts | None) -> CacheCounts | None:
     return None if now is None or before is None else now.since(before)
 
 
-def _outside(images: ImageList, out: Path) -> Sequence[str]:
+def _share(names: Sequence[str], folder: OutputFolder, shard: Shard | None) -> tuple[Sequence[str], list[int]]:
+    """The names of a list that this run is to label, and the images of each part of them, across which no window goes."""
+    parts = [part["images"] for part in folder.state.parts]
+    if shard is None:
+        return names, parts
+    spans = spans_of(shard, names, parts, folder.state.plan.window)
+    return Spans(names, spans), [len(span) for span in spans]
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """Names that do not begin with a folder, read as often as they are asked for."""
+
+    names: Sequence[str]
+    folder: str
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.names if not name.startswith(self.folder))
+
+
+def _outside(images: ImageList, out: Path) -> Iterable[str]:
     """The names of the images without those below `out`: labels of an earlier run are not images."""
     root, target = images.root.resolve(), out.resolve()
     if root == target:
         raise OutputError(
             "the images are in this folder themselves", where=str(out), remedy="Choose another folder with --out, for example a new one beside the images"
         )
-    names = images.names
-    if target.is_relative_to(root):
-        below = target.relative_to(root).as_posix() + "/"
-        names = [name for name in names if not name.startswith(below)]
-    if not names:
+    inside = target.is_relative_to(root)
+    names: Iterable[str] = _Outside(images.names, f"{target.relative_to(root).as_posix()}/") if inside else images.names
+    if next(iter(names), None) is None:
         raise InputError("there are no images to label", where=str(images.root), remedy="Check the path and the split")
     return names
 

@@ -1,11 +1,11 @@
 """The output folder of a run: its lock, its fingerprint, the list it works on, and what is done already.
 
     OUT/run.json            what made the labels (fingerprint), the plan of batches, the parts of the list
-    OUT/manifest.jsonl      a line an image, in the order of the list
+    OUT/manifest.jsonl      a line an image, in the order of the list; above 50,000 images manifest/00001.jsonl, ...
     OUT/times.jsonl         a line a batch: seconds by stage
     OUT/truth.jsonl         a line an image compared with reference labels
     OUT/report.html
-    OUT/.likewise/          lock, lists of images (list-1.txt, ...), labels on their way (staging/), thumbnails/
+    OUT/.likewise/          lock, lists of images (list-1.txt, ...), labels on their way (staging/), thumbnails/, about.json
 
 Label files are made in `staging` and linked to their place only if nothing stands there; whatever stands there is left
 alone. A label file comes first, its line in the manifest second, so that a run killed between the two does it again.
@@ -14,11 +14,11 @@ alone. A label file comes first, its line in the manifest second, so that a run 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,23 +28,27 @@ import filelock
 
 from likewise.data.images import file_digest
 from likewise.errors import OutputError
-from likewise.labelling.lines import cut_partial_line, read_lines, to_line, write_atomically
+from likewise.formats.name_list import KnownNames, NameFile, name_line
+from likewise.labelling import parts
+from likewise.labelling.lines import cut_partial_line, last_line, replaced_file, to_line, write_atomically
 from likewise.labelling.plan import BatchPlan
 
 VERSION = 1
-OWN_FILES = ("run.json", "manifest.jsonl", "times.jsonl", "truth.jsonl", "report.html")
+OWN_FILES = ("run.json", "times.jsonl", "truth.jsonl", "report.html", parts.NAME, parts.FOLDER)
 INNER = ".likewise"
+SPREAD_ABOVE = 50_000  # images; more files in one folder are slow to list on many file systems
 
 
 @dataclass
 class RunState:
-    """What run.json holds."""
+    """What run.json holds; spread: whether labels lie in folders by the hash of their names, and the manifest is in parts."""
 
     fingerprint: dict[str, str]
     plan: BatchPlan
     parts: list[dict[str, Any]] = field(default_factory=list)
     finished: bool = False
     finals: dict[str, list[str]] = field(default_factory=dict)
+    spread: bool = False
 
     def to_json(self) -> bytes:
         """The file's content."""
@@ -56,6 +60,7 @@ class RunState:
             "plan": plan,
             "parts": self.parts,
             "files_of_the_whole_run": self.finals,
+            "spread": self.spread,
         }
         return (json.dumps(record, indent=1, ensure_ascii=True) + "\n").encode("ascii")
 
@@ -76,6 +81,7 @@ class RunState:
                 list(record["parts"]),
                 bool(record["finished"]),
                 dict(record["files_of_the_whole_run"]),
+                bool(record.get("spread", False)),
             )
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, OutputError):
@@ -100,8 +106,13 @@ class OutputFolder:
         self.inner = path / INNER
         self.staging = self.inner / "staging"
         self.thumbnails = self.inner / "thumbnails"
-        self.manifest, self.times, self.truth, self.report = (path / name for name in OWN_FILES[1:])
-        self.state: RunState
+        self.times, self.truth, self.report = (path / name for name in OWN_FILES[1:4])
+        self.state = RunState({}, BatchPlan.of(1))
+
+    @property
+    def manifest(self) -> parts.Manifest:
+        """The lines about the images."""
+        return parts.Manifest(self.path, in_parts=self.state.spread)
 
     def begin(self, fingerprint: Mapping[str, str], batch: int | None, usual: int, *, resume: bool) -> None:
         """Start a run here, or with `resume` go on with the one that stands here.
@@ -113,43 +124,50 @@ class OutputFolder:
         if (self.path / "run.json").exists():
             self.state = RunState.read(self.path / "run.json")
             self._refuse_differences(fingerprint, batch)
-            for path in (self.manifest, self.times, self.truth):
+            self.manifest.cut_partial_line()
+            for path in (self.times, self.truth):
                 cut_partial_line(path)
             self._clear_staging()
             return
         self.state = RunState(dict(fingerprint), BatchPlan.of(batch or usual))
 
-    def extend(self, names: Sequence[str]) -> list[str]:
+    def extend(self, names: Iterable[str]) -> NameFile:
         """The list of this run, in its order: as it began, then a part with the names that are new since then.
 
-        names: what there is now, sorted. Names that have gone stay in the list (their images can no longer be read).
+        names: what there is now, sorted; read more than once. Names that have gone stay in the list (their images can no longer be read).
         """
-        listed: list[str] = []
-        for number, part in enumerate(self.state.parts, 1):
-            listed += self._read_part(number, part["sha256"])
-        known = set(listed)
-        new = [name for name in names if name not in known] if known else list(names)
-        if new or not self.state.parts:
-            content = "".join(json.dumps(name, ensure_ascii=True) + "\n" for name in new).encode("ascii")
-            write_atomically(self._part_path(len(self.state.parts) + 1), content)
-            self.state.parts.append({"images": len(new), "sha256": hashlib.sha256(content).hexdigest()})
+        new = iter(self._new(names) if self.state.parts else names)
+        first = list(itertools.islice(new, 1))
+        if first or not self.state.parts:
+            begun = not self.state.parts
+            self.state.parts.append(self._write_part(itertools.chain(first, new)))
+            self.state.spread = self.state.parts[0]["images"] > SPREAD_ABOVE if begun else self.state.spread
             self.state.finished = False
         self.save()
-        return listed + new
+        return self.listed()
+
+    def listed(self) -> NameFile:
+        """The list of this run; OutputError where it is gone or was edited."""
+        try:
+            found = NameFile(self.list_path(number) for number in range(1, len(self.state.parts) + 1))
+        except OSError as error:
+            raise _edited_list(Path(error.filename or self.inner)) from error
+        for number, (part, digest) in enumerate(zip(self.state.parts, found.digests, strict=True), 1):
+            if digest != part["sha256"]:
+                raise _edited_list(self.list_path(number))
+        return found
 
     def save(self) -> None:
         """Write run.json."""
         write_atomically(self.path / "run.json", self.state.to_json())
 
-    def lines(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def lines(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The lines of the manifest, checked against the list."""
-        for position, record in enumerate(read_lines(self.manifest)):
-            if position >= len(names) or record.get("image") != names[position]:
-                raise OutputError(
-                    f"it names {record.get('image')!r} out of order",
-                    where=f"{self.manifest}, line {position + 1}",
-                    remedy="It was edited: label into another folder",
-                )
+        expected = iter(names)
+        for position, record in enumerate(self.manifest):
+            if record.get("image") != next(expected, None):
+                where = f"{self.manifest.part(position)}, line {self.manifest.line_in_part(position) + 1}"
+                raise OutputError(f"it names {record.get('image')!r} out of order", where=where, remedy="It was edited: label into another folder")
             yield record
 
     def check_files(self, record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -157,10 +175,12 @@ class OutputFolder:
         gone: list[str] = []
         edited: list[str] = []
         for name, digest in record.get("files", {}).items():
-            path = self.path / name
-            if not path.exists():
+            try:
+                if file_digest(f"{self.path}/{name}") != digest:
+                    edited.append(name)
+            except FileNotFoundError:
                 gone.append(name)
-            elif file_digest(path) != digest:
+            except OSError:  # a folder, say, stands there
                 edited.append(name)
         return gone, edited
 
@@ -203,12 +223,7 @@ class OutputFolder:
         return True
 
     def _refuse_differences(self, fingerprint: Mapping[str, str], batch: int | None) -> None:
-        earlier = dict(self.state.fingerprint)
-        differing = [
-            f"{key} was {earlier.get(key, 'absent')}, is {fingerprint.get(key, 'absent')}"
-            for key in sorted({*earlier, *fingerprint})
-            if earlier.get(key) != fingerprint.get(key)
-        ]
+        differing = differences(self.state.fingerprint, fingerprint)
         if batch is not None and batch != self.state.plan.batch:
             differing.append(f"batch was {self.state.plan.batch}, is {batch}")
         if differing:
@@ -220,15 +235,37 @@ class OutputFolder:
         shutil.rmtree(self.staging)
         self.staging.mkdir()
 
-    def _part_path(self, number: int) -> Path:
+    def list_path(self, number: int) -> Path:
+        """Where a part of the list stands."""
         return self.inner / f"list-{number}.txt"
 
-    def _read_part(self, number: int, digest: str) -> list[str]:
-        path = self._part_path(number)
-        content = path.read_bytes() if path.exists() else b""
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise OutputError("the list of images of this run is gone or was edited", where=str(path), remedy="Label into another folder")
-        return [str(json.loads(line)) for line in content.splitlines()]
+    def _new(self, names: Iterable[str]) -> Iterable[str]:
+        """The names that are not in the list yet."""
+        listed = self.listed()
+        alike = all(one == other for one, other in itertools.zip_longest(listed, names))
+        return () if alike else KnownNames(listed).new(names)
+
+    def _write_part(self, names: Iterable[str]) -> dict[str, Any]:
+        """Write the next part of the list; how many names, and their hash."""
+        path = self.list_path(len(self.state.parts) + 1)
+        total, count = hashlib.sha256(), 0
+        with replaced_file(path) as stream:
+            for name in names:
+                line = name_line(name)
+                total.update(line)
+                stream.write(line)
+                count += 1
+        return {"images": count, "sha256": total.hexdigest()}
+
+
+def differences(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What differs between the fingerprints of two runs, in words."""
+    keys = sorted({*earlier, *now})
+    return [f"{key} was {earlier.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in keys if earlier.get(key) != now.get(key)]
+
+
+def _edited_list(path: Path) -> OutputError:
+    return OutputError("the list of images of this run is gone or was edited", where=str(path), remedy="Label into another folder")
 
 
 def refuse(path: Path, *, resume: bool) -> None:
@@ -283,6 +320,6 @@ def scan(folder: OutputFolder, names: Sequence[str], seen: Callable[[dict[str, A
 
 def _drop_last_line_of(truth: Path, name: str) -> None:
     """Cut the last line if it is about this image, whose line in the manifest was not written any more: it will be compared again."""
-    last = deque(read_lines(truth), maxlen=1)
-    if last and last[0].get("image") == name:
-        os.truncate(truth, truth.stat().st_size - len(to_line(last[0])))
+    last = last_line(truth)
+    if last is not None and last.get("image") == name:
+        os.truncate(truth, truth.stat().st_size - len(to_line(last)))

@@ -6,10 +6,10 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from likewise.errors import OutputError
 from likewise.files import replacing, said_where
@@ -17,7 +17,7 @@ from likewise.files import replacing, said_where
 _BLOCK = 1 << 16
 
 
-def to_line(record: dict[str, Any]) -> str:
+def to_line(record: Mapping[str, Any]) -> str:
     """One line of JSON in ASCII: keys in the order given, names of any bytes escaped, floats as they are."""
     return json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n"
 
@@ -32,16 +32,31 @@ def cut_partial_line(path: Path) -> None:
     if not path.exists():
         return
     with path.open("rb+") as stream:
+        stream.truncate(_line_end(stream, stream.seek(0, os.SEEK_END)))
+
+
+def last_line(path: Path) -> dict[str, Any] | None:
+    """The object of the last line of a file of whole lines, found from its end; None if there is none. OutputError as in `read_lines`."""
+    if not path.exists():
+        return None
+    with path.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            stream.seek(start)
-            last = stream.read(end - start).rfind(b"\n")
-            if last >= 0:
-                stream.truncate(start + last + 1)
-                return
-            end = start
-        stream.truncate(0)
+        if not end:
+            return None
+        stream.seek(_line_end(stream, end - 1))
+        return _record(stream.read().decode("ascii", "replace"), f"{path}, last line")
+
+
+def _line_end(stream: IO[bytes], end: int) -> int:
+    """Where the last line that ends before a place of a file ends, 0 if none does."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        stream.seek(start)
+        last = stream.read(end - start).rfind(b"\n")
+        if last >= 0:
+            return start + last + 1
+        end = start
+    return 0
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -50,13 +65,17 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     with path.open(encoding="ascii", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                record = error
-            if not isinstance(record, dict):
-                raise OutputError("the line is damaged", where=f"{path}, line {number}", remedy="Label into another folder")
-            yield record
+            yield _record(line, f"{path}, line {number}")
+
+
+def _record(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        record = error
+    if not isinstance(record, dict):
+        raise OutputError("the line is damaged", where=where, remedy="Label into another folder")
+    return record
 
 
 class LineWriter:
@@ -65,7 +84,7 @@ class LineWriter:
     def __init__(self, path: Path) -> None:
         self._path, self._stream = path, path.open("a", encoding="ascii")
 
-    def write(self, record: dict[str, Any]) -> None:
+    def write(self, record: Mapping[str, Any]) -> None:
         """Append one line."""
         self._stream.write(to_line(record))
         self._stream.flush()
@@ -73,6 +92,10 @@ class LineWriter:
     def sync(self) -> None:
         """Wait until the disk has it, so that a machine that loses power loses little."""
         os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
     def __enter__(self) -> LineWriter:
         return self
@@ -83,11 +106,18 @@ class LineWriter:
             self._stream.close()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """A file with this content, or the file as it was before; never half of it.
+@contextlib.contextmanager
+def replaced_file(path: Path) -> Iterator[IO[bytes]]:
+    """A stream whose content becomes the file at the end, or the file as it was before; never half of it.
 
     The temporary name is always the same, so that a killed run leaves one behind at most; only the holder of the
-    output folder's lock calls this.
+    output folder's lock calls this. Raises OutputError where it cannot be written.
     """
-    with said_where(path), replacing(path, temporary=f".{path.name}.tmp") as draft:
-        draft.write_bytes(content)
+    with said_where(path), replacing(path, temporary=f".{path.name}.tmp") as draft, draft.open("wb") as stream:
+        yield stream
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """A file with this content, as by `replaced_file`."""
+    with replaced_file(path) as stream:
+        stream.write(content)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.data.images import MAX_PIXELS
 from likewise.errors import UsageError
+from likewise.labelling.shards import Shard
 
 if TYPE_CHECKING:
     from likewise.backbones import CacheCounts
@@ -23,8 +24,8 @@ class RunOptions:
     only_unsure: write labels only where the confidence is below this (0..1); batch: images of one shape that go
     through the network together; workers: threads that decode, 0 for a number that suits the machine; max_pixels:
     larger images are refused; resume: go on with the run that stands in the output
-    folder; truth: reference labels to compare with, and their format and split where these must be told; report:
-    write report.html at the end.
+    folder; shard: label only this share of the list, for another machine to label another; truth: reference labels to compare with, and their format
+    and split where these must be told; report: write report.html at the end.
     """
 
     format: str | None = None
@@ -34,6 +35,7 @@ class RunOptions:
     workers: int = 0
     max_pixels: int = MAX_PIXELS
     resume: bool = False
+    shard: Shard | None = None
     truth: Path | None = None
     truth_format: str | None = None
     truth_split: str | None = None
@@ -62,6 +64,7 @@ class RunOptions:
             "overlays": str(self.overlays),
             "only_unsure": str(self.only_unsure),
             "max_pixels": str(self.max_pixels),
+            **({} if self.shard is None else {"shard": str(self.shard)}),
         }
 
 
@@ -73,8 +76,8 @@ class RunSummary:
     `only_unsure`; failed: images with an error; earlier: images that were done before this run started; edited: label
     files that somebody changed since they were written (left alone); kept: files that stood in the way (left alone);
     classes: {class: images that show it}; seconds: by stage, over all runs; elapsed: seconds of this run; truth: scores
-    against the reference labels, if any; batch: images at once, after halving; report: the page, if written; cache:
-    features that this run read and made, where some are kept.
+    against the reference labels, if any; batch: images at once, after halving; manifest: the file with a line an image, or the folder of its parts;
+    report: the page, if written; cache: features that this run read and made, where some are kept.
     """
 
     out: Path
@@ -89,6 +92,7 @@ class RunSummary:
     seconds: dict[str, float]
     elapsed: float
     batch: int
+    manifest: Path
     files: tuple[str, ...] = ()
     truth: dict[str, Any] | None = field(default=None)
     report: Path | None = None
@@ -115,6 +119,7 @@ class RunSummary:
             "elapsed": round(self.elapsed, 3),
             "images_a_second": round(self.rate, 3),
             "batch": self.batch,
+            "manifest": str(self.manifest),
             "files": list(self.files),
             "truth": self.truth,
             "report": None if self.report is None else str(self.report),

@@ -16,7 +16,9 @@ from likewise.errors import LikewiseError
 from likewise.labelling.folder import OutputFolder
 from likewise.labelling.gallery import Gallery
 from likewise.labelling.lines import LineWriter, rounded
+from likewise.labelling.parts import ManifestWriter
 from likewise.labelling.scoring import Scorer, shown_classes
+from likewise.labelling.tally import Tally
 
 if TYPE_CHECKING:
     from likewise.backbones import Prepared
@@ -33,10 +35,23 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What is gathered over the images of a run: thumbnails of some, and counts of all."""
+
+    gallery: Gallery
+    tally: Tally
+
+    def recall(self, record: dict[str, Any]) -> None:
+        """Count an image of an earlier run, by its line of the manifest."""
+        self.gallery.recall(record)
+        self.tally.add(record)
+
+
+@dataclass(frozen=True)
 class Lines:
     """The files that lines are appended to."""
 
-    manifest: LineWriter
+    manifest: ManifestWriter
     times: LineWriter
     truth: LineWriter
 
@@ -48,9 +63,9 @@ class Recorder:
     """
 
     def __init__(
-        self, folder: OutputFolder, writer: LabelWriter, lines: Lines, gallery: Gallery, scorer: Scorer | None, first: int, only_unsure: float | None
+        self, folder: OutputFolder, writer: LabelWriter, lines: Lines, sums: Sums, scorer: Scorer | None, first: int, only_unsure: float | None
     ) -> None:
-        self._folder, self._writer, self._lines, self._gallery, self._scorer = folder, writer, lines, gallery, scorer
+        self._folder, self._writer, self._lines, self._sums, self._scorer = folder, writer, lines, sums, scorer
         self._only_unsure = only_unsure
         self._first = self._next = first
         self._waiting: dict[int, tuple[dict[str, Any], dict[str, Any] | None]] = {}
@@ -93,7 +108,7 @@ class Recorder:
             record |= {"files": {}, "sure": True}
         start = _count(spent, "write", start)
         if item.position >= self._first and confidence is not None:
-            self._gallery.offer(item.name, confidence, prepared, prediction)
+            self._sums.gallery.offer(item.name, confidence, prepared, prediction)
             start = _count(spent, "thumbnail", start)
         comparison = None
         if self._scorer is not None:
@@ -129,6 +144,7 @@ class Recorder:
             if comparison is not None:
                 self._lines.truth.write(comparison)
             self._lines.manifest.write(record)
+            self._sums.tally.add(record)
             self._next += 1
 
 

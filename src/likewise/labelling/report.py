@@ -2,54 +2,48 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 
-from likewise.data import ClassTable, OutputKind
+from likewise.data import ClassTable
 from likewise.data.prediction import class_colour
-from likewise.labelling.chosen import chosen_rows
+from likewise.labelling.about import About, data_uri
 from likewise.labelling.folder import OutputFolder
-from likewise.labelling.gallery import Gallery, thumbnail
+from likewise.labelling.gallery import Gallery
 from likewise.labelling.lines import write_atomically
 from likewise.labelling.options import RunSummary, overhead
 from likewise.labelling.preview import score_warnings
 from likewise.labelling.score_words import told_classes, told_scores
 from likewise.labelling.tally import BINS, Tally
 
-if TYPE_CHECKING:
-    from likewise.task import Task
-
-SUPPORT_SHOWN = 60  # examples
 CLASSES_SHOWN = 30  # bars of the histogram
 STAGES = ("decode", "cache", "backbone", "method", "refine", "write", "thumbnail", "truth")
 
 
-def write_report(folder: OutputFolder, task: Task, tally: Tally, summary: RunSummary) -> None:
+def write_report(folder: OutputFolder, about: About, tally: Tally, summary: RunSummary) -> None:
     """Write OUT/report.html; an earlier report of the same run is replaced."""
-    write_atomically(folder.report, render(folder, task, tally, summary).encode("utf-8", "replace"))
+    write_atomically(folder.report, render(folder, about, tally, summary).encode("utf-8", "replace"))
 
 
-def render(folder: OutputFolder, task: Task, tally: Tally, summary: RunSummary) -> str:
+def render(folder: OutputFolder, about: About, tally: Tally, summary: RunSummary) -> str:
     """The text of the report. Everything that comes from files or people is escaped by the template."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files(__package__).joinpath("report.html.jinja").read_text("utf-8"))
-    manifest = task.manifest
-    left_out = task.left_out
-    cards = _cards(tally, Gallery(folder.thumbnails), task.classes)
+    classes = about.table
+    cards = _cards(tally, Gallery(folder.thumbnails), classes)
     return template.render(
         summary=summary,
         tally=tally,
-        facts=_facts(manifest, folder.state.fingerprint),
-        chosen=chosen_rows(manifest["facts"]),
-        warnings=score_warnings(left_out),
-        legend=[{"number": number, "name": task.classes[number], "colour": colour(task.classes, number)} for number in task.classes],
-        support=[{"name": shot.name, "source": _data_uri(thumbnail(shot.image, shot.labels))} for shot in task.thumbnails[:SUPPORT_SHOWN]],
-        support_hidden=max(0, len(task.thumbnails) - SUPPORT_SHOWN),
+        facts=_facts(about, folder.state.fingerprint),
+        chosen=about.chosen,
+        warnings=score_warnings(about.left_out),
+        legend=[{"number": number, "name": classes[number], "colour": colour(classes, number)} for number in classes],
+        support=about.support,
+        support_hidden=about.pictures - len(about.support),
         class_bars=_class_bars(summary.classes),
         classes_hidden=max(0, len(summary.classes) - CLASSES_SHOWN),
         confidence_bars=_confidence_bars(tally.confidences),
@@ -57,12 +51,12 @@ def render(folder: OutputFolder, task: Task, tally: Tally, summary: RunSummary) 
         stages=_stages(summary),
         rate=summary.rate,
         overhead=overhead(summary.seconds),
-        truth_rows=_truth_rows(summary.truth, {name: target.unit for name, target in task.targets.items()}),
-        left_out=[_left_out_row(name, score) for name, score in left_out.items()],
+        truth_rows=_truth_rows(summary.truth, about.units),
+        left_out=[_left_out_row(name, score) for name, score in about.left_out.items()],
         cards=cards,
-        whole=OutputKind.CLASS in task.method.gives,
+        whole=about.whole,
         pictured=sum(card["source"] is not None for card in cards),
-        dense_shown="" if task.classes.names else next(iter(task.targets), ""),
+        dense_shown="" if classes.names else next(iter(about.units), ""),
     )
 
 
@@ -86,17 +80,17 @@ def _cards(tally: Tally, gallery: Gallery, classes: ClassTable) -> list[dict[str
                 "error": f"{record['error']['what']}. {record['error']['remedy']}" if "error" in record else "",
                 "tags": tags,
                 "numbers": [classes.number(name) for name in present],
-                "source": _data_uri(path.read_bytes()) if path.exists() else None,
+                "source": data_uri(path.read_bytes()) if path.exists() else None,
             }
         )
     return cards
 
 
-def _facts(manifest: Mapping[str, Any], fingerprint: Mapping[str, str]) -> dict[str, Any]:
-    rows = [("method", manifest["method"]), ("settings", json.dumps(manifest["settings"]))]
-    rows += [(f"weights ({role})", f"{weights['name']}, sha256 {weights['sha256'][:16]}") for role, weights in manifest["weights"].items()]
+def _facts(about: About, fingerprint: Mapping[str, str]) -> dict[str, Any]:
+    rows = [("method", about.method), ("settings", json.dumps(about.settings))]
+    rows += [(f"weights ({role})", f"{weights['name']}, sha256 {weights['sha256'][:16]}") for role, weights in about.weights.items()]
     rows += [(name.replace("_", " "), value[:16] if name == "task" else value) for name, value in fingerprint.items() if not name.startswith("weights")]
-    return {"method": manifest["method"], "examples": len(manifest["examples"]), "rows": rows}
+    return {"method": about.method, "examples": about.examples, "rows": rows}
 
 
 def _class_bars(classes: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -145,7 +139,3 @@ def _left_out_row(name: str, score: Mapping[str, Any]) -> dict[str, str]:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

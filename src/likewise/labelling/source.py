@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from likewise.data.channels import Channels
 from likewise.data.example import Unlabelled
 from likewise.errors import UsageError
-from likewise.formats import ImageList, list_images, read_support
+from likewise.formats import ImageList, list_images, list_paths, read_support
 
 if TYPE_CHECKING:
     from likewise.backbones import FeatureStore
@@ -66,8 +66,17 @@ class Source:
         )
         return learned, read.sentence
 
-    def images(self, path: Path, split: str | None) -> ImageList:
-        """The images to label; those of the folder of examples itself are read in the examples' format."""
+    def images(self, path: Path | None, split: str | None, listed: Path | None = None) -> ImageList:
+        """The images to label: of a list of paths relative to `path`, or all of `path`; the examples' own folder is read in their format.
+
+        Raises UsageError where neither is given, or both a list and a split.
+        """
+        if listed is not None:
+            if split is not None:
+                raise UsageError("a list of paths has no split", where="--split", remedy="Leave out one of --list and --split")
+            return list_paths(listed, path)
+        if path is None:
+            raise UsageError("there is nothing to label", where="IMAGES", remedy="Give the folder of the images, or a list of their paths by --list")
         same = path.resolve() == self.path.resolve()
         return list_images(path, format=self.format if same else None, split=split)
 

@@ -1,5 +1,6 @@
 """Shards of a list, labelled apart and merged, are the run of one machine."""
 
+import errno
 import hashlib
 import json
 import os
@@ -241,6 +242,20 @@ def test_what_is_not_all_shards_of_one_list_is_refused_and_nothing_is_written(ta
         merge(given, tmp_path / "merged")
     assert words in raised.value.what
     assert raised.value.remedy
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(task, many, tmp_path, monkeypatch):
+    shards = in_shards(task, many, tmp_path, report=False)
+    before = sorted(tmp_path.iterdir())
+
+    def refuse(source, target, *_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    with pytest.raises(OutputError, match="No space left"):
+        merge(shards, tmp_path / "merged")
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -39,10 +39,18 @@ def merge(parts: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) 
     """Join the runs of all shards of a list into `out`, a new folder that is there whole or not at all; it can be resumed like any run.
 
     Raises InputError for folders that are not, together, all shards of one list labelled alike, and for a shard that is not done or lost a file;
-    OutputError for an `out` that holds something.
+    OutputError for an `out` that holds something or cannot be written.
     """
     start = time.perf_counter()
     place, shards = Path(out), opened_shards([Path(part) for part in parts])
+    try:
+        return _merged(shards, place, start)
+    except OSError as error:
+        what = f"a file cannot be written ({error.strerror or error})"
+        raise OutputError(what, where=str(error.filename or place), remedy="Make room or mend the permissions, and merge again: nothing was left") from error
+
+
+def _merged(shards: Sequence[OutputFolder], place: Path, start: float) -> RunSummary:
     first = shards[0]
     about = About.read(first.inner)
     with new_folder(place) as draft, opened(draft) as folder:

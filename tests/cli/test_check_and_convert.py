@@ -113,3 +113,13 @@ def test_classes_of_whole_images_are_converted(run, tmp_path, format):
     support = read_support(tmp_path / "out").support
     assert support.classes.names == {1: "cat", 2: "dog"}
     assert sorted(support.classes[example.labels.label] if example.labels.label else "_none" for example in support.examples) == ["_none", "cat", "dog"]
+
+
+def test_a_limit_of_pixels_holds_for_examples_too_and_ends_with_the_command(run, examples):
+    for verb in (("check", examples), ("inspect", examples), ("convert", examples, "out", "--format", "coco")):
+        code, out, err = run(*verb, "--max-pixels", 3000)
+        assert code == 4
+        assert "71x48" in out + err
+        assert "--max-pixels" in out + err
+    assert run("check", examples)[0] == 0
+    assert run("check", examples, "--max-pixels", 0)[0] == 2

@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -87,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
-            code = app(args=None if arguments is None else list(arguments), prog_name="likewise", standalone_mode=False)
+            given = None if arguments is None else list(arguments)
+            code = copy_context().run(app, args=given, prog_name="likewise", standalone_mode=False)  # a limit that a verb sets ends with it
         sys.stdout.flush()
     except _ParseError as error:
         return _parse_error(error)

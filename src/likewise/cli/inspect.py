@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likewise.cli.options import MaxPixels
+
 if TYPE_CHECKING:
     from likewise.formats import ReadSupport
 
@@ -20,6 +22,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="TASK|EXAMPLES", help="A .task file, or labelled examples.")],
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of the examples. [default: support]")] = None,
+    max_pixels: MaxPixels = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a task file or labelled examples hold.
@@ -34,7 +37,9 @@ def inspect(
         lines = _task_lines(facts)
     else:
         from likewise import formats
+        from likewise.data.limits import set_pixel_limit
 
+        set_pixel_limit(max_pixels)
         read = formats.read_support(path, format=as_format, split=split)
         print(read.sentence, file=sys.stderr)
         facts = _support_facts(read)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import ChannelList, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, parse_settings
 from likewise.errors import PartialFailureError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def label(
     precision: Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16.")] = "auto",
     batch: Annotated[str, typer.Option("--batch", metavar="auto|N", help="Images that go through the network together; halved when memory runs out.")] = "auto",
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Threads that decode images; 0 leaves the choice to the program.")] = 0,
-    max_pixels: Annotated[int, typer.Option("--max-pixels", metavar="N", help="Larger images are refused.")] = 200_000_000,
+    max_pixels: MaxPixels = 200_000_000,
     profile: Annotated[bool, typer.Option("--profile", help="Print the time of each stage.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -70,6 +70,7 @@ def label(
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
     from likewise.data.channels import Channels
+    from likewise.data.limits import set_pixel_limit
     from likewise.labelling import RunOptions, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
@@ -84,6 +85,7 @@ def label(
         resume=resume,
         truth=truth,
     )
+    set_pixel_limit(max_pixels)
     source = Source(
         path=examples,
         format=as_format,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import ChannelList, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, parse_settings
 from likewise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def learn(
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
     channels: ChannelList = None,
+    max_pixels: MaxPixels = 200_000_000,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     compact: Annotated[bool, typer.Option("--compact", help="Leave out what --add and --forget need: a small file that stays as it is.")] = False,
@@ -65,7 +66,9 @@ def learn(
     task learns again without passing the examples it knows through the backbone.
     """
     from likewise.data.channels import Channels
+    from likewise.data.limits import set_pixel_limit
 
+    set_pixel_limit(max_pixels)
     place = {"device": device, "engine": engine}
     chosen = None if channels is None else Channels.parse(channels)
     said = None if unlabelled is None else unlabelled.value

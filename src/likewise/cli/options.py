@@ -14,6 +14,9 @@ ChannelList = Annotated[
     str | None,
     typer.Option("--channels", metavar="R,G,B|N", help="Channels of TIFF pictures to show, counted from 1; deep ones are scaled by percentiles."),
 ]
+MaxPixels = Annotated[
+    int, typer.Option("--max-pixels", metavar="N", help="Images, masks and dense maps that say they are larger are refused before they are decoded.")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")]
 
 

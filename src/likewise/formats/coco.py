@@ -21,12 +21,12 @@ from pydantic import BaseModel, ConfigDict
 from likewise.data import ClassTable, Example, Instance
 from likewise.data.classes import MAX_CLASSES
 from likewise.data.geometry import Box, Point, box_to_pixels, fill_polygons
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError
 from likewise.formats import coco_keypoints
 from likewise.formats.dataset import Dataset, without_ending
 from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import likeliest_root, problems_error, read_json, there, validate
-from likewise.formats.maps import check_pixels
 from likewise.formats.rle import decode_mask, polygon_mask
 
 NAME = "coco"

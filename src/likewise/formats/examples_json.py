@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from likewise.data import ClassTable, Example, Instance, Target
+from likewise.data.limits import check_pixels
 from likewise.data.target import TargetKind
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, without_ending
 from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import inside, problems_error, read_json, validate
-from likewise.formats.maps import Encoding, check_pixels, parse_formula, read_dense, read_index_mask
+from likewise.formats.maps import Encoding, parse_formula, read_dense, read_index_mask
 from likewise.formats.rle import decode_mask
 
 NAME = "examples"
@@ -262,9 +263,10 @@ def _objects(folder: Path, sources: Sequence[MaskSource], where: str) -> list[In
 def _mask(folder: Path, source: MaskSource, where: str) -> NDArray[np.bool_]:
     if isinstance(source, str):
         return np.asarray(read_index_mask(inside(folder, source, where)) > 0)
-    check_pixels(source.size, where)
+    size = (source.size[0], source.size[1])
+    check_pixels(size, where)
     try:
-        return decode_mask(source.counts, (source.size[0], source.size[1]))
+        return decode_mask(source.counts, size)
     except ValueError as error:
         raise InputError(str(error), where=where, remedy="Write the run lengths again, column by column") from error
 

@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from likewise.data import ClassTable, Example
 from likewise.data.geometry import Point
 from likewise.data.images import image_size
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError
 from likewise.formats.brush_rle import decode_brush
 from likewise.formats.canvas import Canvas, box_around, ellipse_mask, outlined
 from likewise.formats.dataset import Dataset, name_images
 from likewise.formats.dataset_json import read_beside
 from likewise.formats.files import inside, problems_error, read_json, validate
-from likewise.formats.maps import check_pixels
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.xml_files import read_xml
 

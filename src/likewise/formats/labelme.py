@@ -23,12 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from likewise.data import ClassTable, Example
 from likewise.data.geometry import Box, draw_polyline, fill_polygons
 from likewise.data.images import ImageSource, image_size
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError
 from likewise.formats.canvas import Canvas, box_around, ellipse_mask, grouped
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_dataset_file
 from likewise.formats.files import for_each, inside, is_file, problems_error, read_json, validate
-from likewise.formats.maps import check_pixels, decode_index_mask
+from likewise.formats.maps import decode_index_mask
 from likewise.formats.scan import has_ending, is_image, walk
 
 NAME = "labelme"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from likewise.data.images import MAX_PIXELS
+from likewise.data.images import FORMATS
+from likewise.data.limits import check_pixels
+from likewise.data.tiff_limits import check_page
 from likewise.errors import InputError
 from likewise.formats.exr import exr_array
 
@@ -92,14 +93,16 @@ def read_dense(path: Path, encoding: Encoding) -> NDArray[np.float32]:
     stored = readers.get(path.suffix.lower(), _pillow_array)(path)
     if stored.ndim not in (2, 3) or 0 in stored.shape:
         raise InputError(f"the dense map has shape {stored.shape}", where=str(path), remedy="Give (H, W) or (H, W, C)")
-    values = stored.astype(np.float64) * encoding.scale + encoding.offset
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused by name later
+        values = stored.astype(np.float64) * encoding.scale + encoding.offset
     if encoding.invalid is not None:
         invalid = np.asarray(encoding.invalid, np.float64)
         if invalid.ndim and (stored.ndim != 3 or stored.shape[2] != invalid.size):
             raise InputError(f"'invalid' has {invalid.size} numbers, the map has shape {stored.shape}", where=str(path), remedy="Give one number a channel")
         unknown = stored == invalid
         values[unknown if stored.ndim == 2 else unknown.all(axis=2)] = np.nan
-    return values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def parse_formula(text: str, where: str) -> tuple[float, float]:
@@ -122,16 +125,10 @@ def looks_like_mask(path: Path) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 return image.mode in _GREY_MODES
     except Exception:  # whatever a decoder raises: it is not a mask that can be read
         return False
-
-
-def check_pixels(shape: Sequence[int], where: Path | str) -> None:
-    """InputError for more pixels than are decoded."""
-    if shape[0] * shape[1] > MAX_PIXELS:
-        raise InputError(f"{shape[1]}x{shape[0]} pixels are more than {MAX_PIXELS:,}", where=str(where), remedy="Cut it into tiles")
 
 
 def _pillow_array(source: Path | io.BytesIO, name: str = "") -> NDArray[np.generic]:
@@ -139,7 +136,7 @@ def _pillow_array(source: Path | io.BytesIO, name: str = "") -> NDArray[np.gener
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata
-            with Image.open(source) as image:
+            with Image.open(source, formats=FORMATS) as image:
                 check_pixels((image.height, image.width), where)
                 if getattr(image, "n_frames", 1) > 1:
                     raise InputError("it has several pages or frames", where=where, remedy="Save each as a file of its own")
@@ -171,21 +168,28 @@ def _numpy_array(path: Path) -> NDArray[np.generic]:
         array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy raises ValueError, OSError, EOFError, UnicodeDecodeError and tokenize's errors
         raise InputError(f"it is not a NumPy array that can be read ({error})", where=str(path), remedy="Write it by numpy.save, without objects") from error
-    if array.ndim in (2, 3):
-        check_pixels(array.shape, path)
+    if not isinstance(array, np.ndarray) or array.ndim not in (2, 3):
+        told = f"it has shape {array.shape}" if isinstance(array, np.ndarray) else "it holds several arrays"
+        raise InputError(told, where=str(path), remedy="Save one array (H, W) or (H, W, C) by numpy.save")
+    check_pixels((array.shape[0], array.shape[1]), path, values=array.size)
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise InputError(f"it holds {array.dtype}", where=str(path), remedy="Save real numbers")
-    return np.array(array)
+    return _stored(array)
+
+
+def _stored(mapped: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The numbers of an array that was only mapped."""
+    return np.array(mapped)
 
 
 def _tiff_array(path: Path) -> NDArray[np.generic]:
     import tifffile  # half a second at start-up otherwise
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with tifffile.TiffFile(path, _multifile=False) as file:  # an OME-TIFF may name other files
             if len(file.pages) != 1:
                 raise InputError(f"it has {len(file.pages)} pages", where=str(path), remedy="Save each as a file of its own")
-            check_pixels((*file.pages[0].shape, 1, 1)[:2], path)
+            check_page(file.pages[0], str(path))
             return np.asarray(file.pages[0].asarray())
     except InputError:
         raise

@@ -19,11 +19,11 @@ from likewise.data import ClassTable, Example, Instance
 from likewise.data.geometry import Box, box_to_pixels
 from likewise.data.images import image_size
 from likewise.data.instance import objects_of
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_dataset_file
 from likewise.formats.files import for_each, inside, problems_error, read_bytes
-from likewise.formats.maps import check_pixels
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.voc_colours import LABELMAP, Colours, coloured_mask, read_labelmap, standard_names
 from likewise.formats.xml_files import Element, read_xml

@@ -59,3 +59,17 @@ def check_pixels(size: tuple[int, int], where: Path | str, values: int = 0, kind
         raise kind(f"{width}x{height} pixels are more than {limit:,}", where=str(where), remedy=REMEDY)
     if values > MOST_VALUES * limit:
         raise kind(f"{width}x{height} pixels with {values:,} values in all are more than {MOST_VALUES} x {limit:,}", where=str(where), remedy=REMEDY)
+
+
+class Covered:
+    """Counts the pixels that the objects of one image take, so that a small file cannot ask for the memory of thousands of large ones."""
+
+    def __init__(self, where: str = "") -> None:
+        self._where, self._pixels = where, 0
+
+    def add(self, pixels: int) -> None:
+        """Count some more. InputError beyond eight times the limit of an image."""
+        self._pixels += pixels
+        if self._pixels > MOST_VALUES * pixel_limit():
+            told = f"its objects or masks take more than {MOST_VALUES} x {pixel_limit():,} pixels together"
+            raise InputError(told, where=self._where, remedy="Leave out objects, or cut the image into tiles")

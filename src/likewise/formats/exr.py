@@ -28,11 +28,11 @@ def exr_array(path: Path) -> NDArray[np.generic]:
             parts = [(_size(part.header["dataWindow"]), len(part.header["channels"])) for part in file.parts]
     except Exception as error:  # a RuntimeError for most, others for damaged headers
         raise InputError(f"it is not OpenEXR that can be read ({error})", where=str(path), remedy="Save it again, or as .npy") from error
-    values = sum(height * width * channels for (height, width), channels in parts)
+    total = sum(height * width * channels for (height, width), channels in parts)
     for size, _ in parts:
         if min(size) < 1:
             raise InputError(f"{size[1]}x{size[0]} pixels are none", where=str(path), remedy="Save it again")
-        check_pixels(size, path, values=values)
+        check_pixels(size, path, values=total)
     try:
         with OpenEXR.File(str(path)) as file:
             channels = {name: np.array(channel.pixels) for name, channel in file.channels().items()}

@@ -26,6 +26,7 @@ from likewise.formats.exr import exr_array
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 DENSE_SUFFIXES = (".png", ".npy", ".tif", ".tiff", ".exr")
 _GREY_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_GREATEST = (1 << 31) - 1
 _GREY_STEP = {2: 85, 4: 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
 _FORMULA = re.compile(
     r"(?:(?P<factor>\d+)\s*\*\s*)?\(?\s*value\s*(?:(?P<shift>[+-]\s*\d+)\s*\))?\s*\)?"
@@ -58,9 +59,9 @@ def read_colours(path: Path) -> NDArray[np.uint8] | None:
     return np.asarray(values[:, :, :3], np.uint8)
 
 
-def decode_index_mask(content: bytes, where: str) -> NDArray[np.int32]:
-    """The index values (H, W) of a mask that is held in memory, as the bytes of a PNG."""
-    return index_values(_pillow_array(io.BytesIO(content), where), where)
+def decode_index_mask(content: bytes, where: str, size: tuple[int, int]) -> NDArray[np.int32]:
+    """The index values (h, w) of a mask that is held in memory, as the bytes of a PNG; InputError unless it fits into an image of `size` (H, W)."""
+    return index_values(_pillow_array(io.BytesIO(content), where, size), where)
 
 
 def index_values(values: NDArray[np.generic], where: Path | str) -> NDArray[np.int32]:
@@ -80,6 +81,8 @@ def index_values(values: NDArray[np.generic], where: Path | str) -> NDArray[np.i
         values = values[:, :, 0]
     if not (np.issubdtype(values.dtype, np.integer) or values.dtype == np.bool_):
         raise InputError(f"the mask holds {values.dtype} numbers", where=str(where), remedy="Save it as 8-bit or 16-bit PNG")
+    if values.dtype.itemsize > 2 and values.size and (int(values.min()) < -_GREATEST or int(values.max()) > _GREATEST):
+        raise InputError(f"the mask holds numbers from {values.min()} to {values.max()}", where=str(where), remedy="Class numbers run from 1 to 32766")
     return values.astype(np.int32)
 
 
@@ -131,13 +134,16 @@ def looks_like_mask(path: Path) -> bool:
         return False
 
 
-def _pillow_array(source: Path | io.BytesIO, name: str = "") -> NDArray[np.generic]:
+def _pillow_array(source: Path | io.BytesIO, name: str = "", most: tuple[int, int] | None = None) -> NDArray[np.generic]:
     where = name or str(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata
             with Image.open(source, formats=FORMATS) as image:
                 check_pixels((image.height, image.width), where)
+                if most is not None and (image.height > most[0] or image.width > most[1]):
+                    told = f"the mask of {image.width}x{image.height} does not fit the image of {most[1]}x{most[0]}"
+                    raise InputError(told, where=where, remedy="Draw it again")
                 if getattr(image, "n_frames", 1) > 1:
                     raise InputError("it has several pages or frames", where=where, remedy="Save each as a file of its own")
                 header = _png_header(source) if image.format == "PNG" else (8, 0)

@@ -24,6 +24,7 @@ from likewise.cli.inspect import inspect
 from likewise.cli.label import label
 from likewise.cli.learn import learn
 from likewise.cli.methods import methods
+from likewise.cli.printing import printable, say
 from likewise.cli.refine import refine
 from likewise.cli.train import train
 from likewise.cli.verify import verify
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None) -> None:
     """A warning as a sentence, without the place in the code that Python adds."""
     del category, filename, lineno, line
-    print(f"warning: {message}", file=file or sys.stderr)
+    print(f"warning: {printable(str(message))}", file=file or sys.stderr)
 
 
 def _parse_error(error: Any) -> int:
@@ -128,10 +129,10 @@ def _report(error: BaseException, what: str, where: str, remedy: str, code: int)
     """Print what, where and remedy on stderr; return the exit code, or raise where a traceback was asked for."""
     if os.environ.get("LIKEWISE_DEBUG"):
         raise error
-    print(f"error: {what}", file=sys.stderr)
+    say(f"error: {what}", aside=True)
     for name, text in (("where", where), ("remedy", remedy)):
         if text:
-            print(f"  {name}: {text}", file=sys.stderr)
+            say(f"  {name}: {text}", aside=True)
     return code
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from likewise.cli.options import MaxPixels
+from likewise.cli.printing import say
 from likewise.errors import InputError
 
 
@@ -34,8 +34,8 @@ def check(
         print(json.dumps({"format": report.format, "layout": report.layout, "images": report.images, "problems": problems}, indent=2))
     else:
         for each in report.problems:
-            print(each)
+            say(each)
     if report.problems:
         count = len(report.problems)
         raise InputError(f"{count} problem{'s' if count > 1 else ''}", where=str(examples), remedy="Each has its remedy in the list")
-    print(f"{report.format} ({report.layout}), {report.images} labelled images: no problem", file=sys.stderr)
+    say(f"{report.format} ({report.layout}), {report.images} labelled images: no problem", aside=True)

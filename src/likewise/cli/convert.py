@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from likewise.cli.options import MaxPixels
+from likewise.cli.printing import say
 
 
 def convert(
@@ -33,13 +33,13 @@ def convert(
     set_pixel_limit(max_pixels)
     must_be_new(out)
     conversion = plan(source, format, from_format=as_format, split=split)
-    print(f"{source}: {conversion.dataset.format} ({conversion.dataset.layout}), {len(conversion.names)} labelled images", file=sys.stderr)
+    say(f"{source}: {conversion.dataset.format} ({conversion.dataset.layout}), {len(conversion.names)} labelled images", aside=True)
     for sentence in conversion.sentences():
-        print(sentence, file=sys.stderr)
+        say(sentence, aside=True)
     if not conversion.lost:
-        print(f"{format} holds all of it", file=sys.stderr)
+        say(f"{format} holds all of it", aside=True)
     if dry_run:
         return
     files = converted(conversion, out, images=images)
-    print(f"{len(files)} files in {out}", file=sys.stderr)
-    print(f"next: likewise label {out} IMAGES --out LABELS", file=sys.stderr)
+    say(f"{len(files)} files in {out}", aside=True)
+    say(f"next: likewise label {out} IMAGES --out LABELS", aside=True)

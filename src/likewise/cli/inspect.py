@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.options import MaxPixels
+from likewise.cli.printing import printable, say
 
 if TYPE_CHECKING:
     from likewise.formats import ReadSupport
@@ -41,14 +41,14 @@ def inspect(
 
         set_pixel_limit(max_pixels)
         read = formats.read_support(path, format=as_format, split=split)
-        print(read.sentence, file=sys.stderr)
+        say(read.sentence, aside=True)
         facts = _support_facts(read)
         lines = _support_lines(facts)
     if as_json:
         print(json.dumps(facts, indent=2))
         return
     for line in lines:
-        print(line)
+        print(printable(line))
 
 
 def left_out_lines(left_out: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

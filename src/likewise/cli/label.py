@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from likewise.cli.options import ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.printing import say
 from likewise.errors import PartialFailureError, UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def label(
     listed = source.images(images, split)
     task, sentence = source.open()
     for words in (sentence, f"to label: {listed.sentence}", _engine_sentence(task.fingerprint())):
-        print(words, file=sys.stderr)
+        say(words, aside=True)
     if dry_run or out is None:
         preview = look_ahead(task, listed, usual_batch(task) if options.batch == "auto" else options.batch)
         _print_json(preview.as_dict()) if as_json else _print_preview(preview)
@@ -116,7 +116,7 @@ def label(
     try:
         summary = label_folder(task, listed, out, progress=for_stderr(), options=options)
     except KeyboardInterrupt as error:
-        print(str(error) or "stopped. Go on with --resume", file=sys.stderr)
+        say(str(error) or "stopped. Go on with --resume", aside=True)
         raise typer.Exit(INTERRUPTED) from None
     _print_json(summary.as_dict()) if as_json else _print_summary(summary, profile=profile)
     _print_notes(summary)
@@ -149,14 +149,14 @@ def _print_preview(preview: Preview) -> None:
 
     for name, found in preview.looked.items():
         shown = ", ".join(f"{key} {p:.2f}" if p is not None else key for key, p in found.get("present", {}).items()) or "no class"
-        print(f"{name}: {found['error']}" if "error" in found else f"{name}: {shown}; confidence {found['confidence']}")
-    print(f"{preview.seconds_an_image:.3f} s an image, about {duration(preview.seconds_for_all)} for all {preview.images:,}")
+        say(f"{name}: {found['error']}" if "error" in found else f"{name}: {shown}; confidence {found['confidence']}")
+    say(f"{preview.seconds_an_image:.3f} s an image, about {duration(preview.seconds_for_all)} for all {preview.images:,}")
     for name, score in preview.left_out.items():
         numbers = ", ".join(f"{key} {value:.3f}" for key, value in score.items() if isinstance(value, float))
-        print(f"left out, {name}: {numbers or 'unknown'}")
+        say(f"left out, {name}: {numbers or 'unknown'}")
     for warning in preview.warnings:
-        print(f"warning: {warning}")
-    print("nothing was written; leave out --dry-run to label", file=sys.stderr)
+        say(f"warning: {warning}")
+    say("nothing was written; leave out --dry-run to label", aside=True)
 
 
 def _print_summary(summary: RunSummary, *, profile: bool) -> None:
@@ -166,9 +166,9 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
     earlier = f", {summary.earlier:,} of them before" if summary.earlier else ""
     speed = f" ({summary.rate:.2f} a second)" if summary.rate else ""
     counts = f"{summary.labelled:,} labelled{certain}, {summary.failed:,} failed"
-    print(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)}{speed}")
+    say(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)}{speed}")
     for name, count in summary.classes.items():
-        print(f"  {name}: in {count:,} images")
+        say(f"  {name}: in {count:,} images")
     if summary.truth is not None:
         _print_truth(summary.truth)
     if profile:
@@ -180,16 +180,16 @@ def _print_truth(truth: dict[str, Any]) -> None:
 
     numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
     said = [f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None]
-    print(", ".join([f"against the truth: {truth['images']:,} images", *said]))
+    say(", ".join([f"against the truth: {truth['images']:,} images", *said]))
     for line in told_classes(truth):
-        print(f"  {line}")
+        say(f"  {line}")
     for name, scores in truth["classes"].items():
         if scores["iou"] is not None:
-            print(f"  {name}: IoU {100 * scores['iou']:.1f} %")
+            say(f"  {name}: IoU {100 * scores['iou']:.1f} %")
     for name, scores in (truth["dense"] | truth.get("keypoints", {})).items():
-        print(f"  {name}: {told_scores(scores)}")
+        say(f"  {name}: {told_scores(scores)}")
         if name in truth.get("mean", {}):
-            print(f"    the mean of the examples: {told_scores(truth['mean'][name])}")
+            say(f"    the mean of the examples: {told_scores(truth['mean'][name])}")
 
 
 def _print_profile(summary: RunSummary) -> None:
@@ -197,15 +197,15 @@ def _print_profile(summary: RunSummary) -> None:
 
     images = max(1, summary.images - summary.failed)
     for stage, seconds in summary.seconds.items():
-        print(f"  {stage:<10} {1000 * seconds / images:8.2f} ms an image")
+        say(f"  {stage:<10} {1000 * seconds / images:8.2f} ms an image")
     share = overhead(summary.seconds)
     if share is not None:
-        print(f"  everything but the backbone: {100 * share:.1f} % of its time (decode, write, thumbnail and truth run beside it)")
+        say(f"  everything but the backbone: {100 * share:.1f} % of its time (decode, write, thumbnail and truth run beside it)")
 
 
 def _print_notes(summary: RunSummary) -> None:
     for files, words in ((summary.edited, "changed by hand since they were written"), (summary.kept, "in the way")):
         if files:
-            print(f"{len(files)} file(s) {words}, left alone: {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}", file=sys.stderr)
+            say(f"{len(files)} file(s) {words}, left alone: {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}", aside=True)
     where = f"; open {summary.report} to look at them" if summary.report else ""
-    print(f"labels are in {summary.out}{where}", file=sys.stderr)
+    say(f"labels are in {summary.out}{where}", aside=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.options import ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.printing import say
 from likewise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def learn(
         print(json.dumps({"path": str(written), **task.describe()}, indent=2))
         return
     _print_task(task)
-    print(written)
-    print(f"use it by `likewise label {written} IMAGES --out LABELS`", file=sys.stderr)
+    say(written)
+    say(f"use it by `likewise label {written} IMAGES --out LABELS`", aside=True)
 
 
 def _learned(
@@ -111,7 +112,7 @@ def _learned(
     from likewise import formats, task
 
     read = formats.read_support(examples, **reading)
-    print(read.sentence, file=sys.stderr)
+    say(read.sentence, aside=True)
     return task.learn(
         read.support,
         method=method or task.usual_method(read.support),
@@ -132,9 +133,9 @@ def _changed(path: Path, add: list[Path], forget: list[str], reading: dict[str, 
     reads = [formats.read_support(folder, **reading) for folder in add]
     if forget:
         changed = changed.forget(forget)
-        print(f"forgot {', '.join(forget)}", file=sys.stderr)
+        say(f"forgot {', '.join(forget)}", aside=True)
     for read in reads:
-        print(f"added {read.sentence}", file=sys.stderr)
+        say(f"added {read.sentence}", aside=True)
         changed = changed.update(read.support, progress=_show)
     return changed
 
@@ -167,6 +168,6 @@ def _print_task(task: Task) -> None:
     weights = ", ".join(f"{role} {facts['name']} {facts['sha256'][:12]}" for role, facts in task.weights.items())
     vectors = len(task.support.class_vectors)
     learned = f"{vectors} class vectors" if vectors else f"{len(task.support)} examples"
-    print(f"{task.method.name}: {learned}; {weights}", file=sys.stderr)
+    say(f"{task.method.name}: {learned}; {weights}", aside=True)
     for line in left_out_lines(task.left_out):
-        print(line, file=sys.stderr)
+        say(line, aside=True)

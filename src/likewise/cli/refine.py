@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from likewise.cli.options import MaxPixels, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.printing import say
 
 
 def refine(
@@ -50,7 +51,7 @@ def refine(
     must_be_new(out)
     promptable = None if by is None else SegmentAnything.opened(by)
     read = formats.read_support(examples, format=as_format, split=split, unlabelled=None if unlabelled is None else unlabelled.value)
-    print(read.sentence, file=sys.stderr)
+    say(read.sentence, aside=True)
     learned = task.learn(
         read.support,
         method=method,
@@ -66,9 +67,9 @@ def refine(
     if as_json:
         print(json.dumps({"path": str(out), "drawn": found.drawn, "kept": found.kept}))
         return
-    print(out)
+    say(out)
     told = f"{len(found.drawn)} masks drawn, {len(found.kept)} kept as they were"
-    print(f"{told}; look at {out / 'overlays'}, correct {out / 'masks'}, then `likewise label {out} IMAGES --out LABELS`", file=sys.stderr)
+    say(f"{told}; look at {out / 'overlays'}, correct {out / 'masks'}, then `likewise label {out} IMAGES --out LABELS`", aside=True)
 
 
 def _show(done: int, of: int) -> None:

@@ -28,7 +28,7 @@ NAME = "csv"
 FILE = "labels.csv"
 COLUMNS = ("image", "class", "probability", "confidence")  # of those that are written; a column a class follows
 _SEPARATORS = ",;\t"
-_FORMULA = tuple("=+-@\t\r")
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width, which some spreadsheets take for them
 
 
 def found(path: Path) -> str | None:

@@ -144,6 +144,13 @@ def inside(root: Path, name: str, where: str) -> Path:
     return path
 
 
+def name_inside(name: str) -> None:
+    """OutputError for the name of an image that would lead out of an output folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\0" in name:
+        raise OutputError(f"{name!r} is no name inside the output folder", where=name, remedy="Name images relative to their folder")
+
+
 def ends_of(written: str) -> Sequence[str]:
     """The ends of a path that other machines wrote, longest first, as far as they can be those of a file: at most 32 steps of 4096 characters.
 

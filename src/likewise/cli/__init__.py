@@ -5,6 +5,7 @@ A verb's file parses, calls and prints. Nothing heavy is imported before a verb 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -86,6 +87,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line, by default this process's; errors are printed on stderr in three parts."""
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of damaged files is in our error
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning

@@ -120,8 +120,10 @@ def _is_foreign_tiff(path: str) -> bool:
     if not path.lower().endswith((".tif", ".tiff")):
         return False
     try:
-        with Image.open(path, formats=FORMATS):
-            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS):
+                return False
     except UnidentifiedImageError:
         return True
     except Exception:  # whatever a decoder raises: told by name when the image is opened

@@ -14,6 +14,7 @@ from likewise.errors import InputError, UsageError
 
 MAX_PIXELS = 200_000_000
 MOST_VALUES = 8  # times the limit of pixels: what a file may hold in all its channels, and what the objects of one image may cover
+_LONGEST = 1 << 31
 REMEDY = "Cut it into tiles, or raise the limit with --max-pixels"
 
 _limit: ContextVar[int] = ContextVar("pixels", default=MAX_PIXELS)
@@ -55,6 +56,8 @@ def check_pixels(size: tuple[int, int], where: Path | str, values: int = 0, kind
     values: how many numbers it holds in all its channels and pages, 0 for one a pixel.
     """
     limit, (height, width) = pixel_limit(), size
+    if max(height, width) > _LONGEST:
+        raise kind(f"a side of more than {_LONGEST:,} pixels is no size of an image", where=str(where), remedy=REMEDY)
     if height * width > limit:
         raise kind(f"{width}x{height} pixels are more than {limit:,}", where=str(where), remedy=REMEDY)
     if values > MOST_VALUES * limit:

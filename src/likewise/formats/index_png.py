@@ -179,9 +179,11 @@ def _is_black_and_white(about: DatasetFile, folder: Path, masks: Iterable[str]) 
         return False
     values: set[int] = set()
     for file in sorted(masks)[:_SNIFFED]:
-        values.update(np.unique(read_index_mask(folder / file)).tolist())
-        if values - {0, 255}:
+        mask = read_index_mask(folder / file)
+        black, white = mask == 0, mask == 255
+        if not (black | white).all():
             return False
+        values |= {value for value, shown in ((0, black), (255, white)) if shown.any()}
     return values == {0, 255}
 
 

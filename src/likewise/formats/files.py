@@ -136,7 +136,7 @@ def inside(root: Path, name: str, where: str) -> Path:
     path = Path(os.path.normpath(root / relative))
     try:
         path.is_file()
-        within = path.resolve().is_relative_to(root.resolve())
+        within = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))  # `Path.resolve` fails at links that go in circles
     except (OSError, ValueError) as error:  # a name that is too long, or has characters that no file system takes
         raise InputError(f"{name[:80]!r} is no name of a file", where=where, remedy="Name files relative to the folder of the data set") from error
     if not within:

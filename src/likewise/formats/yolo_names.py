@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,19 +125,19 @@ def split_files(folder: Path, entries: list[str], images: Mapping[str, str], roo
 
     Paths that other machines wrote are taken from where the folder has them; InputError for none that lies outside.
     """
-    files = {(root / file).resolve(): name for name, file in images.items() if file}
+    files = {Path(os.path.realpath(root / file)): name for name, file in images.items() if file}
     for entry in entries:
         place = _found(folder, entry)
         if place is None:
             continue
         if place.is_dir():
-            below = place.resolve()
+            below = Path(os.path.realpath(place))
             yield from (name for path, name in files.items() if path.is_relative_to(below))
         else:
             for line in (each.strip() for each in read_text(place, _LARGEST).splitlines()):
                 named = _found(folder, line) if line else None
-                if named is not None and named.resolve() in files:
-                    yield files[named.resolve()]
+                if named is not None and Path(os.path.realpath(named)) in files:
+                    yield files[Path(os.path.realpath(named))]
 
 
 def _found(folder: Path, written: str) -> Path | None:

@@ -20,6 +20,8 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+LISTED, MATCHED, LONGEST = 60, 2000, 200  # known names that a hint lists and compares, and letters of a name that it looks at
+
 
 class LikewiseError(Exception):
     """The base of every error that Likewise raises on purpose.
@@ -92,6 +94,7 @@ def close_match(name: str, known: Iterable[str]) -> str:
     "did you mean 'ridge'? Known: nearest, ridge"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    listed = "Known: " + ", ".join(names) if names else "none are known"
+    near = difflib.get_close_matches(name[:LONGEST], names[:MATCHED], n=1)
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    listed = "Known: " + ", ".join(names[:LISTED]) + more if names else "none are known"
     return f"did you mean {near[0]!r}? {listed}" if near else listed

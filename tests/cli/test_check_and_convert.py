@@ -136,3 +136,13 @@ def test_that_all_but_the_points_is_background_is_told_of_where_it_is_lost(run, 
     entry["unlabelled"] = "unknown"
     (tmp_path / "examples.json").write_text(json.dumps({"likewise": 1, "classes": ["crack"], "examples": [entry]}))
     assert "labelme holds all of it" in run("convert", tmp_path, tmp_path / "out", "--format", "labelme", "--dry-run")[2]
+
+
+def test_a_limit_of_pixels_holds_for_examples_too_and_ends_with_the_command(run, examples):
+    for verb in (("check", examples), ("inspect", examples), ("convert", examples, "out", "--format", "coco")):
+        code, out, err = run(*verb, "--max-pixels", 3000)
+        assert code == 4
+        assert "71x48" in out + err
+        assert "--max-pixels" in out + err
+    assert run("check", examples)[0] == 0
+    assert run("check", examples, "--max-pixels", 0)[0] == 2

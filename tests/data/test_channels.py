@@ -6,6 +6,7 @@ import tifffile
 
 from likewise.data.channels import ChannelImage, Channels
 from likewise.data.images import image_digest, image_size, read_image
+from likewise.data.limits import limited_pixels
 from likewise.errors import ImageError, UsageError
 
 RANDOM = np.random.default_rng(8)
@@ -78,8 +79,8 @@ def test_what_cannot_be_shown_is_refused_by_name(tmp_path):
     tifffile.imwrite(tmp_path / "deep.tif", np.zeros((2, 3, 7, 10), np.uint16), metadata={"axes": "ZCYX"}, ome=True)
     with pytest.raises(ImageError, match="axes"):
         read_image(shown(tmp_path / "deep.tif", 1))
-    with pytest.raises(ImageError, match="more than the limit"):
-        read_image(shown(tmp_path / "two.tif", 1), max_pixels=60)
+    with pytest.raises(ImageError, match="10x7 pixels are more than 60"), limited_pixels(60):
+        read_image(shown(tmp_path / "two.tif", 1))
     (tmp_path / "no.tif").write_bytes(b"II*\0" + bytes(20))
     for name in ("no.tif", "gone.tif"):
         with pytest.raises(ImageError, match="not a TIFF") as caught:

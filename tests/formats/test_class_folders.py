@@ -94,3 +94,15 @@ def test_the_folders_that_are_written_are_distinct_and_lie_side_by_side():
     assert len({name.casefold() for name in names.values()}) == 7
     assert not any("/" in name or name.startswith(".") for name in names.values())
     assert names["_none"] == "_none"
+
+
+def test_names_of_folders_are_distinct_short_and_taken_by_every_file_system():
+    names = ["cow~3", "Cow", "cow", "a" * 200, "\u4e2d" * 200, "\u4e2d" * 199 + "\u6587", "COM\u00b9", "nul .txt", "CONIN$", "<script>", "../x", "=cmd", "-rf"]
+    found = folder_names(ClassTable.named_by(names))
+    folders = list(found.values())
+    assert set(found) == {*names, "_none"}
+    assert len({folder.casefold() for folder in folders}) == len(names) + 1
+    assert max(len(folder.encode()) for folder in folders) <= 210
+    assert not [folder for folder in folders if set(folder) & set('<>:"/\\|?*') or folder in (".", "..") or folder[-1] in ". "]
+    devices = {"con", "prn", "aux", "nul", "conin$", "conout$", "com1", "com\u00b9", "lpt1"}
+    assert not [folder for folder in folders if folder.casefold().partition(".")[0].strip() in devices]

@@ -155,7 +155,7 @@ def test_a_link_that_leads_outside_is_not_followed(put, photo, tmp_path_factory)
         (lambda c: c["targets"]["depth"].update(range=[2, 1]), "low < high"),
         (lambda c: c["targets"]["depth"].update(scale=-1), "greater than 0"),
         (lambda c: c["examples"][0].update(masks={"crak": "masks/a.png"}), "did you mean 'crack'"),
-        (lambda c: c["examples"][0].update(masks={"crack": []}), "different sizes"),
+        (lambda c: c["examples"][0].update(masks={"crack": []}), "no parts"),
         (lambda c: c["examples"][0].update(masks={"crack": {"size": [7, 10], "counts": "1"}}), "add up to 1"),
         (lambda c: c["examples"][0].update(masks={"crack": {"size": [7, 0], "counts": ""}}), r"size is \[7, 0\]"),
         (lambda c: c["examples"][0].update(masks={"crack": {"size": [10**6, 10**6], "counts": ""}}), "pixels"),

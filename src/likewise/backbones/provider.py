@@ -24,7 +24,7 @@ from likewise.backbones.registry import Backbone, load_backbone
 from likewise.backbones.store import FeatureStore, folder_of_environment
 from likewise.backbones.tiles import Tiling, plan_tiles
 from likewise.data.geometry import by_longer_side, fitted_size, resize_image, short_side, squash_image, working_grid
-from likewise.data.images import MAX_PIXELS, ImageSource, image_digest, image_size, read_image
+from likewise.data.images import ImageSource, image_digest, image_size, read_image
 from likewise.errors import UsageError
 
 
@@ -98,15 +98,15 @@ class FeatureProvider:
         rows, columns = working_grid(size, spec.side, patch, step=spec.step)
         return rows * patch, columns * patch
 
-    def prepare(self, source: ImageSource, specs: Sequence[FeatureSpec], *, max_pixels: int = MAX_PIXELS) -> Prepared:
+    def prepare(self, source: ImageSource, specs: Sequence[FeatureSpec]) -> Prepared:
         """An image decoded once and resized for every wish; safe to call from several threads. Raises ImageError."""
-        size = image_size(source, max_pixels=max_pixels)
+        size = image_size(source)
         views = {spec: self.working_shape(size, spec) for spec in specs}
         pictures = {spec: fitted_size(size, spec.pixels) for spec in specs if spec.pixels}
         shapes = {*views.values(), *pictures.values()}
         enough = (max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)) if shapes else None
         digest = image_digest(source)  # first: of an array it makes a copy, which is gone before the next is made
-        pixels = read_image(source, at_least=enough, max_pixels=max_pixels)
+        pixels = read_image(source, at_least=enough)
         plain = {*(shape for spec, shape in views.items() if not by_pil(spec)), *pictures.values()}
         resized = {shape: resize_image(pixels, shape) for shape in plain}
         squashed = {shape: squash_image(pixels, shape) for spec, shape in views.items() if by_pil(spec)}

@@ -5,10 +5,12 @@ A verb's file parses, calls and prints. Nothing heavy is imported before a verb 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -24,6 +26,7 @@ from likewise.cli.label import label
 from likewise.cli.learn import learn
 from likewise.cli.merge import merge
 from likewise.cli.methods import methods
+from likewise.cli.printing import printable, say
 from likewise.cli.refine import refine
 from likewise.cli.train import train
 from likewise.cli.verify import verify
@@ -86,10 +89,12 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line, by default this process's; errors are printed on stderr in three parts."""
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of damaged files is in our error
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
-            code = app(args=None if arguments is None else list(arguments), prog_name="likewise", standalone_mode=False)
+            given = None if arguments is None else list(arguments)
+            code = copy_context().run(app, args=given, prog_name="likewise", standalone_mode=False)  # a limit that a verb sets ends with it
         sys.stdout.flush()
     except _ParseError as error:
         return _parse_error(error)
@@ -110,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None) -> None:
     """A warning as a sentence, without the place in the code that Python adds."""
     del category, filename, lineno, line
-    print(f"warning: {message}", file=file or sys.stderr)
+    print(f"warning: {printable(str(message))}", file=file or sys.stderr)
 
 
 def _parse_error(error: Any) -> int:
@@ -128,10 +133,10 @@ def _report(error: BaseException, what: str, where: str, remedy: str, code: int)
     """Print what, where and remedy on stderr; return the exit code, or raise where a traceback was asked for."""
     if os.environ.get("LIKEWISE_DEBUG"):
         raise error
-    print(f"error: {what}", file=sys.stderr)
+    say(f"error: {what}", aside=True)
     for name, text in (("where", where), ("remedy", remedy)):
         if text:
-            print(f"  {name}: {text}", file=sys.stderr)
+            say(f"  {name}: {text}", aside=True)
     return code
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from likewise.cli.options import MaxPixels
+from likewise.cli.printing import printable, say
 
 if TYPE_CHECKING:
     from likewise.formats import ReadSupport
@@ -20,6 +22,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="TASK|EXAMPLES", help="A .task file, or labelled examples.")],
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of the examples. [default: support]")] = None,
+    max_pixels: MaxPixels = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a task file or labelled examples hold.
@@ -34,16 +37,18 @@ def inspect(
         lines = _task_lines(facts)
     else:
         from likewise import formats
+        from likewise.data.limits import set_pixel_limit
 
+        set_pixel_limit(max_pixels)
         read = formats.read_support(path, format=as_format, split=split)
-        print(read.sentence, file=sys.stderr)
+        say(read.sentence, aside=True)
         facts = _support_facts(read)
         lines = _support_lines(facts)
     if as_json:
         print(json.dumps(facts, indent=2))
         return
     for line in lines:
-        print(line)
+        print(printable(line))
 
 
 def left_out_lines(left_out: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import CacheFolder, CacheSize, ChannelList, PresetName, Settings, UnlabelledName, feature_store, parse_settings
+from likewise.cli.options import CacheFolder, CacheSize, ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, feature_store, parse_settings
+from likewise.cli.printing import say
 from likewise.cli.summary import print_json, told
 from likewise.errors import UsageError
 
@@ -70,7 +70,7 @@ def label(
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Threads that decode images; 0 leaves the choice to the program.")] = 0,
     cache: CacheFolder = None,
     cache_size: CacheSize = None,
-    max_pixels: Annotated[int, typer.Option("--max-pixels", metavar="N", help="Larger images are refused.")] = 200_000_000,
+    max_pixels: MaxPixels = 200_000_000,
     profile: Annotated[bool, typer.Option("--profile", help="Print the time of each stage.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -80,6 +80,7 @@ def label(
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
     from likewise.data.channels import Channels
+    from likewise.data.limits import set_pixel_limit
     from likewise.labelling import RunOptions, Shard, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
@@ -95,6 +96,7 @@ def label(
         shard=None if shard is None else Shard.parse(shard),
         truth=truth,
     )
+    set_pixel_limit(max_pixels)
     source = Source(
         path=examples,
         format=as_format,
@@ -118,7 +120,7 @@ def label(
     found = source.images(images, split, listed)
     task, sentence = source.open()
     for words in (sentence, f"to label: {found.sentence}", _engine_sentence(task.fingerprint())):
-        print(words, file=sys.stderr)
+        say(words, aside=True)
     if dry_run or out is None:
         preview = look_ahead(task, found, usual_batch(task) if options.batch == "auto" else options.batch)
         print_json(preview.as_dict()) if as_json else _print_preview(preview)
@@ -126,7 +128,7 @@ def label(
     try:
         summary = label_folder(task, found, out, progress=for_stderr(), options=options)
     except KeyboardInterrupt as error:
-        print(str(error) or "stopped. Go on with --resume", file=sys.stderr)
+        say(str(error) or "stopped. Go on with --resume", aside=True)
         raise typer.Exit(INTERRUPTED) from None
     told(summary, profile=profile, as_json=as_json)
 
@@ -150,11 +152,11 @@ def _print_preview(preview: Preview) -> None:
 
     for name, found in preview.looked.items():
         shown = ", ".join(f"{key} {p:.2f}" if p is not None else key for key, p in found.get("present", {}).items()) or "no class"
-        print(f"{name}: {found['error']}" if "error" in found else f"{name}: {shown}; confidence {found['confidence']}")
-    print(f"{preview.seconds_an_image:.3f} s an image, about {duration(preview.seconds_for_all)} for all {preview.images:,}")
+        say(f"{name}: {found['error']}" if "error" in found else f"{name}: {shown}; confidence {found['confidence']}")
+    say(f"{preview.seconds_an_image:.3f} s an image, about {duration(preview.seconds_for_all)} for all {preview.images:,}")
     for name, score in preview.left_out.items():
         numbers = ", ".join(f"{key} {value:.3f}" for key, value in score.items() if isinstance(value, float))
-        print(f"left out, {name}: {numbers or 'unknown'}")
+        say(f"left out, {name}: {numbers or 'unknown'}")
     for warning in preview.warnings:
-        print(f"warning: {warning}")
-    print("nothing was written; leave out --dry-run to label", file=sys.stderr)
+        say(f"warning: {warning}")
+    say("nothing was written; leave out --dry-run to label", aside=True)

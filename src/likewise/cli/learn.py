@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import CacheFolder, CacheSize, ChannelList, PresetName, Settings, UnlabelledName, feature_store, parse_settings
+from likewise.cli.options import CacheFolder, CacheSize, ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, feature_store, parse_settings
+from likewise.cli.printing import say
 from likewise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def learn(
         UnlabelledName | None, typer.Option("--unlabelled", help="What pixels of EXAMPLES without a label are. [default: as the files say, else background]")
     ] = None,
     channels: ChannelList = None,
+    max_pixels: MaxPixels = 200_000_000,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
     cache: CacheFolder = None,
@@ -67,7 +69,9 @@ def learn(
     task learns again without passing the examples it knows through the backbone.
     """
     from likewise.data.channels import Channels
+    from likewise.data.limits import set_pixel_limit
 
+    set_pixel_limit(max_pixels)
     place = {"device": device, "engine": engine, "cache": feature_store(cache, cache_size)}
     chosen = None if channels is None else Channels.parse(channels)
     said = None if unlabelled is None else unlabelled.value
@@ -90,8 +94,8 @@ def learn(
         print(json.dumps({"path": str(written), **task.describe()}, indent=2))
         return
     _print_task(task)
-    print(written)
-    print(f"use it by `likewise label {written} IMAGES --out LABELS`", file=sys.stderr)
+    say(written)
+    say(f"use it by `likewise label {written} IMAGES --out LABELS`", aside=True)
 
 
 def _learned(
@@ -110,7 +114,7 @@ def _learned(
     from likewise import formats, task
 
     read = formats.read_support(examples, **reading)
-    print(read.sentence, file=sys.stderr)
+    say(read.sentence, aside=True)
     return task.learn(
         read.support,
         method=method or task.usual_method(read.support),
@@ -131,9 +135,9 @@ def _changed(path: Path, add: list[Path], forget: list[str], reading: dict[str, 
     reads = [formats.read_support(folder, **reading) for folder in add]
     if forget:
         changed = changed.forget(forget)
-        print(f"forgot {', '.join(forget)}", file=sys.stderr)
+        say(f"forgot {', '.join(forget)}", aside=True)
     for read in reads:
-        print(f"added {read.sentence}", file=sys.stderr)
+        say(f"added {read.sentence}", aside=True)
         changed = changed.update(read.support, progress=_show)
     return changed
 
@@ -166,8 +170,8 @@ def _print_task(task: Task) -> None:
     weights = ", ".join(f"{role} {facts['name']} {facts['sha256'][:12]}" for role, facts in task.weights.items())
     vectors = len(task.support.class_vectors)
     learned = f"{vectors} class vectors" if vectors else f"{len(task.support)} examples"
-    print(f"{task.method.name}: {learned}; {weights}", file=sys.stderr)
+    say(f"{task.method.name}: {learned}; {weights}", aside=True)
     if task.cached is not None:
-        print(task.cached.sentence, file=sys.stderr)
+        say(task.cached.sentence, aside=True)
     for line in left_out_lines(task.left_out):
-        print(line, file=sys.stderr)
+        say(line, aside=True)

@@ -34,6 +34,9 @@ CacheSize = Annotated[
     str | None,
     typer.Option("--cache-size", metavar="SIZE", help="Drop the oldest features beyond this, for example 500MB. [default: 10GB, for $LIKEWISE_FEATURES none]"),
 ]
+MaxPixels = Annotated[
+    int, typer.Option("--max-pixels", metavar="N", help="Images, masks and dense maps that say they are larger are refused before they are decoded.")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")]
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from likewise.cli.options import PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import MaxPixels, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.printing import say
 
 
 def refine(
@@ -32,6 +33,7 @@ def refine(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
+    max_pixels: MaxPixels = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Turn coarse labels of EXAMPLES into masks in the folder OUT.
@@ -40,14 +42,16 @@ def refine(
     OUT/masks where they are wrong, then label or learn from OUT.
     """
     from likewise import formats, task
+    from likewise.data.limits import set_pixel_limit
     from likewise.formats.files import must_be_new
     from likewise.labelling.refining import refine_folder
     from likewise.task.segment_anything import SegmentAnything
 
+    set_pixel_limit(max_pixels)
     must_be_new(out)
     promptable = None if by is None else SegmentAnything.opened(by)
     read = formats.read_support(examples, format=as_format, split=split, unlabelled=None if unlabelled is None else unlabelled.value)
-    print(read.sentence, file=sys.stderr)
+    say(read.sentence, aside=True)
     learned = task.learn(
         read.support,
         method=method,
@@ -63,9 +67,9 @@ def refine(
     if as_json:
         print(json.dumps({"path": str(out), "drawn": found.drawn, "kept": found.kept}))
         return
-    print(out)
+    say(out)
     told = f"{len(found.drawn)} masks drawn, {len(found.kept)} kept as they were"
-    print(f"{told}; look at {out / 'overlays'}, correct {out / 'masks'}, then `likewise label {out} IMAGES --out LABELS`", file=sys.stderr)
+    say(f"{told}; look at {out / 'overlays'}, correct {out / 'masks'}, then `likewise label {out} IMAGES --out LABELS`", aside=True)
 
 
 def _show(done: int, of: int) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
+from likewise.cli.printing import say
 from likewise.errors import PartialFailureError
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
     earlier = f", {summary.earlier:,} of them before" if summary.earlier else ""
     speed = f" ({summary.rate:.2f} a second)" if summary.rate else ""
     counts = f"{summary.labelled:,} labelled{certain}, {summary.failed:,} failed"
-    print(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)}{speed}")
+    say(f"{summary.images:,} images{earlier}: {counts}, in {duration(summary.elapsed)}{speed}")
     if summary.cache is not None:
-        print(summary.cache.sentence)
+        say(summary.cache.sentence)
     for name, count in summary.classes.items():
-        print(f"  {name}: in {count:,} images")
+        say(f"  {name}: in {count:,} images")
     if summary.truth is not None:
         _print_truth(summary.truth)
     if profile:
@@ -50,16 +50,16 @@ def _print_truth(truth: dict[str, Any]) -> None:
 
     numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
     said = [f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None]
-    print(", ".join([f"against the truth: {truth['images']:,} images", *said]))
+    say(", ".join([f"against the truth: {truth['images']:,} images", *said]))
     for line in told_classes(truth):
-        print(f"  {line}")
+        say(f"  {line}")
     for name, scores in truth["classes"].items():
         if scores["iou"] is not None:
-            print(f"  {name}: IoU {100 * scores['iou']:.1f} %")
+            say(f"  {name}: IoU {100 * scores['iou']:.1f} %")
     for name, scores in (truth["dense"] | truth.get("keypoints", {})).items():
-        print(f"  {name}: {told_scores(scores)}")
+        say(f"  {name}: {told_scores(scores)}")
         if name in truth.get("mean", {}):
-            print(f"    the mean of the examples: {told_scores(truth['mean'][name])}")
+            say(f"    the mean of the examples: {told_scores(truth['mean'][name])}")
 
 
 def _print_profile(summary: RunSummary) -> None:
@@ -67,15 +67,15 @@ def _print_profile(summary: RunSummary) -> None:
 
     images = max(1, summary.images - summary.failed)
     for stage, seconds in summary.seconds.items():
-        print(f"  {stage:<10} {1000 * seconds / images:8.2f} ms an image")
+        say(f"  {stage:<10} {1000 * seconds / images:8.2f} ms an image")
     share = overhead(summary.seconds)
     if share is not None:
-        print(f"  everything but the backbone: {100 * share:.1f} % of its time (decode, write, thumbnail and truth run beside it)")
+        say(f"  everything but the backbone: {100 * share:.1f} % of its time (decode, write, thumbnail and truth run beside it)")
 
 
 def _print_notes(summary: RunSummary) -> None:
     for files, words in ((summary.edited, "changed by hand since they were written"), (summary.kept, "in the way")):
         if files:
-            print(f"{len(files)} file(s) {words}, left alone: {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}", file=sys.stderr)
+            say(f"{len(files)} file(s) {words}, left alone: {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}", aside=True)
     where = f"; open {summary.report} to look at them" if summary.report else ""
-    print(f"labels are in {summary.out}{where}", file=sys.stderr)
+    say(f"labels are in {summary.out}{where}", aside=True)

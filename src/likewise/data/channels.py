@@ -6,16 +6,18 @@ deeper ones the 2nd to 98th percentile of the picture becomes 0 to 255, channel 
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.data.limits import check_pixels
+from likewise.data.tiff_limits import check_page
 from likewise.errors import ImageError, UsageError
 
 LOW, HIGH = 2.0, 98.0  # percentiles, as remote sensing shows its pictures
-MOST_VALUES = 8  # times the limit of pixels: what a file may hold in all its channels
 _NO_DATA = 42_113  # GDAL's tag
 
 
@@ -52,15 +54,15 @@ class ChannelImage(os.PathLike[str]):
         return self.path
 
 
-def channel_size(path: str, max_pixels: int) -> tuple[int, int]:
+def channel_size(path: str) -> tuple[int, int]:
     """The (height, width) of a TIFF by its header. ImageError for what is none, and beyond the limit."""
-    axes, shape, _, _ = _layout(path, max_pixels)
+    axes, shape, _, _ = _layout(path)
     return shape[axes.index("Y")], shape[axes.index("X")]
 
 
-def read_channels(image: ChannelImage, max_pixels: int) -> NDArray[np.uint8]:
+def read_channels(image: ChannelImage) -> NDArray[np.uint8]:
     """The chosen channels (H, W, 3) uint8 of a TIFF. ImageError for channels that are not there and for what cannot be read."""
-    axes, shape, stack, no_data = _layout(image.path, max_pixels)
+    axes, shape, stack, no_data = _layout(image.path)
     count = 1 if stack is None else shape[axes.index(stack)]
     beyond = [number for number in image.channels.numbers if number > count]
     if beyond:
@@ -71,12 +73,12 @@ def read_channels(image: ChannelImage, max_pixels: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.stack(shown if len(shown) == 3 else shown * 3, axis=2))
 
 
-def _layout(path: str, max_pixels: int) -> tuple[str, tuple[int, ...], str | None, float | None]:
+def _layout(path: str) -> tuple[str, tuple[int, ...], str | None, float | None]:
     """Axes and shape of a TIFF, which axis counts its channels (None for one channel), and the value for "no data"."""
     import tifffile  # half a second at start-up otherwise
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with tifffile.TiffFile(path, _multifile=False) as file:  # an OME-TIFF may name other files
             series, tags = file.series[0], file.pages.first.tags
             axes, shape = series.axes, tuple(int(side) for side in series.shape)
             no_data = float(str(tags[_NO_DATA].value).strip("\0 ")) if _NO_DATA in tags else None
@@ -86,9 +88,7 @@ def _layout(path: str, max_pixels: int) -> tuple[str, tuple[int, ...], str | Non
     if len(others) > 1 or {"Y", "X"} - set(axes):
         raise ImageError(f"its values have the axes {axes}", where=path, remedy="Save it as pages, or as bands, of one size")
     height, width = shape[axes.index("Y")], shape[axes.index("X")]
-    if height * width > max_pixels or int(np.prod(shape, dtype=np.int64)) > MOST_VALUES * max_pixels:
-        told = f"{width}x{height} in {int(np.prod(shape, dtype=np.int64)) // max(height * width, 1)} channels is more than the limit of {max_pixels:,} pixels"
-        raise ImageError(told, where=path, remedy="Cut it into tiles, or raise the limit with --max-pixels")
+    check_pixels((height, width), path, values=math.prod(shape), kind=ImageError)
     return axes, shape, others[0] if others else None, no_data
 
 
@@ -96,8 +96,13 @@ def _values(path: str) -> NDArray[np.generic]:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            for page in file.series[0].pages:
+                if page is not None:
+                    check_page(page.aspage(), path, ImageError)
             return np.asarray(file.series[0].asarray())
+    except ImageError:
+        raise
     except Exception as error:
         raise ImageError(f"the image is damaged ({error})", where=path, remedy="Open and save it again, or take it out of the folder") from error
 

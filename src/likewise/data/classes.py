@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from likewise.errors import InputError, close_match
 
 MAX_CLASSES = 32_766  # label maps are int16 with -1 for ignore
 MAX_NAME = 200  # characters; longer names are a sign of a wrong file
+_HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of pairs, and breaks of lines and paragraphs
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class ClassTable:
             number, name = int(key), self.names[key]
             _check(number, name)
             names[number] = unicodedata.normalize("NFC", name.strip())
-        if len(set(names.values())) != len(names):
-            twice = next(n for n in names.values() if list(names.values()).count(n) > 1)
+        twice = next((name for name, count in Counter(names.values()).items() if count > 1), None)
+        if twice is not None:
             raise InputError(f"the class name {twice!r} stands for two numbers", where="classes", remedy="Give each class its own name")
         object.__setattr__(self, "names", names)
 
@@ -155,4 +157,10 @@ def _check(number: int, name: object) -> None:
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"class {number} has no name", where="classes", remedy='Write classes as {1: "crack"}')
     if len(name) > MAX_NAME:
-        raise InputError(f"the name of class {number} has {len(name)} characters, at most {MAX_NAME} are taken", where="classes", remedy="Shorten it")
+        raise InputError(
+            f"the name of class {number}, {name[:20]!r}..., has {len(name)} characters, at most {MAX_NAME} are taken", where="classes", remedy="Shorten it"
+        )
+    hidden = next((letter for letter in name.strip() if unicodedata.category(letter) in _HIDDEN), None)
+    if hidden is not None:
+        told = f"the name of class {number}, {name[:80]!r}, has the character {hidden!r}, which cannot be shown"
+        raise InputError(told, where="classes", remedy="Write the name without control characters and line breaks")

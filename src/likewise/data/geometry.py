@@ -5,17 +5,20 @@ x runs right, y down; points are (x, y); boxes (x0, y0, x1, y1), half open; arra
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from likewise.errors import InputError
+
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
+MOST_STEPS = 100_000_000  # rows that the edges of one outline may cross, or places along a line: seconds
+_TOGETHER = 1 << 20
 
 
 def working_grid(size: tuple[int, int], side: int, patch: int, *, step: int = 2, largest_ratio: float = 8.0) -> tuple[int, int]:
@@ -107,7 +110,7 @@ def fill_polygons(size: tuple[int, int], rings: Sequence[NDArray[np.float64]]) -
     """The pixels (H, W) whose centres lie inside the rings by the even-odd rule, so that rings may be holes or parts.
 
     rings: arrays (K, 2) of (x, y). A ring too thin to hold any centre marks the pixels that its outline passes,
-    so that nothing a person drew vanishes.
+    so that nothing a person drew vanishes. InputError for an outline that would take minutes: `MOST_STEPS` crossings.
     """
     height, width = size
     inside = np.zeros(size, bool)
@@ -120,15 +123,18 @@ def fill_polygons(size: tuple[int, int], rings: Sequence[NDArray[np.float64]]) -
 
 
 def draw_polyline(size: tuple[int, int], points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The pixels (H, W) that a line through the points (K, 2) of (x, y) passes; parts outside the image are dropped."""
+    """The pixels (H, W) that a line through the points (K, 2) of (x, y) passes; parts outside the image are dropped. InputError as in `fill_polygons`."""
     marked = np.zeros(size, bool)
     points = np.asarray(points, np.float64).reshape(-1, 2)
-    for start, end in itertools.pairwise(points):
-        steps = int(min(np.abs(end - start).max(), 4 * max(size)) * 2) + 2
-        along = start + np.linspace(0, 1, steps)[:, None] * (end - start)
-        _mark(marked, along)
     if len(points) == 1:
         _mark(marked, points)
+        return marked
+    start, step = points[:-1], np.diff(points, axis=0)
+    counts = (np.minimum(np.abs(step).max(axis=1, initial=0), 4 * max(size)) * 2).astype(np.int64) + 2
+    for edge, place in _steps(counts):
+        share = place * (1.0 / (counts[edge] - 1))
+        share[place == counts[edge] - 1] = 1.0  # the last place of an edge is its end, to the last bit
+        _mark(marked, start[edge] + share[:, None] * step[edge])
     return marked
 
 
@@ -158,21 +164,32 @@ def _overlap(pixels: int, cells: int) -> NDArray[np.float32]:
 def _fill_ring(size: tuple[int, int], ring: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Even-odd fill by scan lines through the pixel centres: toggles everything right of each crossing."""
     height, width = size
-    toggles = np.zeros((height, width + 1), np.int32)
-    x, y = ring[:, 0], ring[:, 1]
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    for x0, y0, x1, y1 in zip(x, y, next_x, next_y, strict=True):
-        if y0 == y1:
-            continue
-        (top_x, top_y), (bottom_x, bottom_y) = ((x0, y0), (x1, y1)) if y0 < y1 else ((x1, y1), (x0, y0))
-        first, last = max(math.ceil(top_y - 0.5), 0), min(math.ceil(bottom_y - 0.5), height)
-        if first >= last:
-            continue
-        rows = np.arange(first, last)
-        crossing = top_x + (rows + 0.5 - top_y) * (bottom_x - top_x) / (bottom_y - top_y)
+    toggles = np.zeros((height, width + 1), np.uint8)  # only whether a number is odd counts, so that it may run over
+    flat = toggles.reshape(-1)
+    ends = np.roll(ring, -1, axis=0)
+    falls = (ring[:, 1] < ends[:, 1])[:, None]
+    top, bottom = np.where(falls, ring, ends), np.where(falls, ends, ring)
+    first, last = (np.clip(np.ceil(corner[:, 1] - 0.5), 0, height).astype(np.int64) for corner in (top, bottom))
+    for edge, place in _steps(np.maximum(last - first, 0)):
+        rows, (high, low) = first[edge] + place, (top[edge], bottom[edge])
+        crossing = high[:, 0] + (rows + 0.5 - high[:, 1]) * (low[:, 0] - high[:, 0]) / (low[:, 1] - high[:, 1])
         columns = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
-        np.add.at(toggles, (rows, columns), 1)
-    return np.asarray(np.cumsum(toggles, axis=1)[:, :width] % 2 == 1)
+        np.add.at(flat, rows * (width + 1) + columns, np.uint8(1))
+    return np.asarray(np.cumsum(toggles, axis=1, dtype=np.uint8)[:, :width] & 1 == 1)
+
+
+def _steps(counts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """(edge, place along it) of `counts` (K,) places along each of K edges, in parts that fit into memory. InputError for too many."""
+    ends = np.cumsum(counts)
+    if len(ends) and ends[-1] > MOST_STEPS:
+        told = f"an outline of {len(counts):,} corners crosses the image in {ends[-1]:,} places, at most {MOST_STEPS:,} are drawn"
+        raise InputError(told, remedy="Draw it with fewer corners, or as a mask")
+    place = 0
+    while place < len(counts):
+        stop = max(place + 1, int(np.searchsorted(ends, ends[place] + _TOGETHER)))
+        edge = np.repeat(np.arange(place, stop), counts[place:stop])
+        yield edge, np.arange(len(edge)) - (ends - counts)[edge] + ends[place] - counts[place]
+        place = stop
 
 
 def _mark(marked: NDArray[np.bool_], points: NDArray[np.float64]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import warnings
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from likewise.data.channels import ChannelImage, channel_size, read_channels
+from likewise.data.limits import REMEDY, pixel_limit
 from likewise.errors import ImageError
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit below is checked before decoding, with a message that helps
 
 ImageSource = str | os.PathLike[str] | Image.Image | NDArray[np.generic]
 
-MAX_PIXELS = 200_000_000
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")  # by content: others, some of which run programs, are not tried
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".jp2"})
 _EXIF_ORIENTATION = 0x0112
 _BLOCK = 1 << 18  # bytes read at once
@@ -34,14 +36,14 @@ def is_image_path(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """The (height, width) that `read_image` will return, from the header alone."""
+def image_size(source: ImageSource) -> tuple[int, int]:
+    """The (height, width) that `read_image` will return, from the header alone. ImageError for more than `limits.pixel_limit`."""
     if isinstance(source, np.ndarray):
         height, width = _checked_array(source).shape[:2]
         return int(height), int(width)
     if not isinstance(source, Image.Image) and (isinstance(source, ChannelImage) or _is_foreign_tiff(os.fspath(source))):
-        return channel_size(os.fspath(source), max_pixels)
-    with _opened(source, max_pixels) as image:
+        return channel_size(os.fspath(source))
+    with _opened(source) as image:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -51,37 +53,40 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def read_image(source: ImageSource, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(source: ImageSource, *, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """The pixels (H, W, 3) uint8 RGB of a path, a PIL image or an array.
 
     at_least: a (height, width) that is enough; a JPEG of more than twice that is then decoded at 1/2, 1/4 or 1/8 of
     its size, which is several times faster. Raises ImageError with the file's name for what cannot be read:
-    damaged or foreign files, several pages, floating-point pixels, more than `max_pixels`.
+    damaged or foreign files, several pages, floating-point pixels, more than `limits.pixel_limit`.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, ChannelImage):
-        return read_channels(source, max_pixels)
-    with _opened(source, max_pixels) as image:
+        return read_channels(source)
+    with _opened(source) as image:
         where = _where(source)
-        if getattr(image, "n_frames", 1) > 1:
-            raise ImageError(
-                f"it has {getattr(image, 'n_frames', 1)} pages or frames",
-                where=where,
-                remedy="Save each page as an image of its own; of a TIFF choose some with --channels 1,2,3",
-            )
-        if at_least is not None and image.format == "JPEG":
-            side = max(at_least)  # before the rotation is applied either side may become the height
-            image.draft(None, (side, side))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow warns of odd metadata; the pixels are what counts here
+                _refuse_pages(image, where)
+                if at_least is not None and image.format == "JPEG":
+                    side = max(at_least)  # before the rotation is applied either side may become the height
+                    image.draft(None, (side, side))
                 image.load()
                 return _to_rgb(ImageOps.exif_transpose(image), where)
         except ImageError:
             raise
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and more
             raise _damaged(error, where) from error
+
+
+def _refuse_pages(image: Image.Image, where: str) -> None:
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1:
+        raise ImageError(
+            f"it has {pages} pages or frames", where=where, remedy="Save each page as an image of its own; of a TIFF choose some with --channels 1,2,3"
+        )
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -120,8 +125,10 @@ def _is_foreign_tiff(path: str) -> bool:
     if not path.lower().endswith((".tif", ".tiff")):
         return False
     try:
-        with Image.open(path):
-            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS):
+                return False
     except UnidentifiedImageError:
         return True
     except Exception:  # whatever a decoder raises: told by name when the image is opened
@@ -132,29 +139,49 @@ def _damaged(error: Exception, where: str) -> ImageError:
     return ImageError(f"the image is damaged ({error})", where=where, remedy="Open and save it again, or take it out of the folder")
 
 
-def _opened(source: str | os.PathLike[str] | Image.Image, max_pixels: int) -> Image.Image:
+def _opened(source: str | os.PathLike[str] | Image.Image) -> Image.Image:
     where = _where(source)
     if isinstance(source, Image.Image):
-        image = source.copy()  # never load, rotate or close what belongs to the caller
-        image.format = source.format
-    else:
+        _check_size(source, where)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                image = Image.open(source)
-        except FileNotFoundError as error:
-            raise ImageError("there is no such file", where=where, remedy="Check the path") from error
-        except UnidentifiedImageError as error:
-            tiff = where.lower().endswith((".tif", ".tiff"))
-            remedy = "If it has many channels, or deep ones, choose some with --channels 3,2,1" if tiff else "Use PNG, JPEG, TIFF, BMP or WebP"
-            raise ImageError("it is not an image that can be read", where=where, remedy=remedy) from error
-        except Exception as error:  # see read_image: decoders raise many kinds while reading a header
-            raise ImageError(f"its header cannot be read ({error})", where=where, remedy="Open and save it again, or take it out of the folder") from error
-    if image.width * image.height > max_pixels:
-        pixels = f"{image.width}x{image.height} is {image.width * image.height:,} pixels, the limit is {max_pixels:,}"
+            image = source.copy()  # never load, rotate or close what belongs to the caller
+        except Exception as error:  # see read_image: the caller's image may be one that is not decoded yet
+            raise _damaged(error, where) from error
+        image.format = source.format
+        return image
+    try:
+        _refuse_devices(source, where)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(source, formats=FORMATS)
+    except FileNotFoundError as error:
+        raise ImageError("there is no such file", where=where, remedy="Check the path") from error
+    except UnidentifiedImageError as error:
+        tiff = where.lower().endswith((".tif", ".tiff"))
+        remedy = "If it has many channels, or deep ones, choose some with --channels 3,2,1" if tiff else "Use PNG, JPEG, TIFF, BMP or WebP"
+        raise ImageError("it is not an image that can be read", where=where, remedy=remedy) from error
+    except ImageError:
+        raise
+    except Exception as error:  # see read_image: decoders raise many kinds while reading a header
+        raise ImageError(f"its header cannot be read ({error})", where=where, remedy="Open and save it again, or take it out of the folder") from error
+    try:
+        _check_size(image, where)
+    except ImageError:
         image.close()
-        raise ImageError(pixels, where=where, remedy="Cut it into tiles, or raise the limit with --max-pixels")
+        raise
     return image
+
+
+def _refuse_devices(path: str | os.PathLike[str], where: str) -> None:
+    """ImageError for what is no file of bytes: a pipe or a device would be read without end."""
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ImageError("it is not a file", where=where, remedy="Take it out of the folder")
+
+
+def _check_size(image: Image.Image, where: str) -> None:
+    if image.width * image.height > pixel_limit():
+        pixels = f"{image.width}x{image.height} is {image.width * image.height:,} pixels, the limit is {pixel_limit():,}"
+        raise ImageError(pixels, where=where, remedy=REMEDY)
 
 
 def _to_rgb(image: Image.Image, where: str) -> NDArray[np.uint8]:

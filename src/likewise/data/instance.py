@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.data.limits import Covered
+
 
 @dataclass(frozen=True, eq=False)
 class Instance:
@@ -71,7 +73,8 @@ def union(objects: Iterable[Instance], size: tuple[int, int]) -> NDArray[np.bool
 def objects_of(labels: NDArray[np.integer], numbers: NDArray[np.integer]) -> dict[int, list[Instance]]:
     """The objects of each class of a label map (H, W), told apart by a map of object numbers (H, W), 0 for none.
 
-    An object belongs to each class that it has pixels of; pixels without a class belong to none.
+    An object belongs to each class that it has pixels of; pixels without a class belong to none. InputError where the boxes around them
+    have more pixels than `limits.Covered` takes.
 
     >>> import numpy as np
     >>> found = objects_of(np.array([[1, 1, 0, 1, 2]]), np.array([[1, 1, 7, 2, 3]]))
@@ -83,9 +86,11 @@ def objects_of(labels: NDArray[np.integer], numbers: NDArray[np.integer]) -> dic
     values, dense = np.unique(numbers, return_inverse=True)
     dense = dense.reshape(labels.shape)
     found: dict[int, list[Instance]] = {}
+    covered = Covered()
     for index, (rows, columns) in enumerate(ndimage.find_objects(dense + 1)):
         if values[index] <= 0:
             continue
+        covered.add((rows.stop - rows.start) * (columns.stop - columns.start))
         mine, classes = dense[rows, columns] == index, labels[rows, columns]
         for number in np.unique(classes[mine]).tolist():
             if 0 < number != 255:

@@ -15,6 +15,7 @@ from likewise.data.example import Example, Unlabelled
 from likewise.data.geometry import area_resize
 from likewise.data.instance import Instance, union
 from likewise.data.labels import LabelKind
+from likewise.data.limits import Covered
 from likewise.data.target import Target
 from likewise.errors import InputError, close_match
 
@@ -163,6 +164,7 @@ def _pixel_labels(example: Example, where: str, size: tuple[int, int], table: Cl
     if example.label_map is not None:
         combined = _label_map(np.asarray(example.label_map), f"{where}: label_map", size, table)
     masks: dict[int, NDArray[np.bool_]] = {}
+    Covered(f"{where}: masks").add(len({*example.masks, *example.instances}) * size[0] * size[1])
     for key, value in example.masks.items():
         mask = _sized(np.asarray(value), f"{where}: masks[{key!r}]", size).astype(bool)
         number = _number(table, key, f"{where}: masks")

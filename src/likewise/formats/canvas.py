@@ -16,8 +16,10 @@ from likewise.data import Example, Instance
 from likewise.data.geometry import Box, Point, box_to_pixels, fill_polygons
 from likewise.data.images import ImageSource
 from likewise.data.instance import union
+from likewise.data.limits import Covered
 
 Key = int | str
+_AT_ONCE = 1 << 22  # pixels of an ellipse that are drawn together, so that a large image takes no more memory than its mask
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Canvas:
         self.points: dict[Key, dict[str, list[Point]]] = {}
         self.scribbles: dict[Key, list[list[Point]]] = {}
         self._parts: list[_Part] = []
+        self._covered = Covered()
 
     def paint(self, key: Key, mask: NDArray[np.bool_], group: Hashable = None, *, x: int = 0, y: int = 0) -> None:
         """An object, or a part of the object of a group: a mask (H, W), or a patch of one whose first pixel is (x, y)."""
@@ -45,6 +48,7 @@ class Canvas:
     def add(self, key: Key, shown: Instance | None, group: Hashable = None) -> None:
         """The same for an object that is made, None for one without a pixel."""
         if shown is not None:
+            self._covered.add(shown.patch.size)
             self._parts.append(_Part(key, len(self._parts) if group is None else ("group", group), shown))
 
     def erase(self, mask: NDArray[np.bool_], value: int) -> None:
@@ -126,11 +130,13 @@ def box_around(points: Sequence[Sequence[float]], size: tuple[int, int]) -> Box 
 
 def ellipse_mask(size: tuple[int, int], centre: Point, radii: Point, degrees: float = 0.0) -> NDArray[np.bool_]:
     """The pixels (H, W) whose centres lie in an ellipse turned by an angle, clockwise as seen; the pixel of its centre if it is smaller than one."""
-    rows, columns = np.ogrid[: size[0], : size[1]]
-    angle = np.deg2rad(degrees)
-    right, down = columns + 0.5 - centre[0], rows + 0.5 - centre[1]
-    along, across = right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
-    disc: NDArray[np.bool_] = (along / max(radii[0], 1e-9)) ** 2 + (across / max(radii[1], 1e-9)) ** 2 <= 1
+    disc = np.zeros(size, bool)
+    angle, together = np.deg2rad(degrees), max(1, _AT_ONCE // size[1])
+    right = np.arange(size[1])[None] + 0.5 - centre[0]
+    for first in range(0, size[0], together):
+        down = np.arange(first, min(first + together, size[0]))[:, None] + 0.5 - centre[1]
+        along, across = right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
+        disc[first : first + together] = (along / max(radii[0], 1e-9)) ** 2 + (across / max(radii[1], 1e-9)) ** 2 <= 1
     if not disc.any():
         column, row = (int(min(max(value, 0), side - 1)) for value, side in zip(centre, size[::-1], strict=True))
         disc = np.zeros(size, bool)

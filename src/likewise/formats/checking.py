@@ -66,6 +66,8 @@ def _example_problems(dataset: Dataset, name: str) -> Sequence[InputError]:
         classes = dataset.classes if dataset.classes is not None else ClassTable.named_by(example.class_keys())
         resolve(example, name, size, classes, declared(dataset.targets), dataset.unlabelled)
         read_image(example.image)
+    except MemoryError:
+        return [InputError("there is not enough memory to read it", where=name, remedy="Save it smaller, or cut it into tiles")]
     except InputError as error:
         placed = error.where if name in error.where or not error.where else f"{name}: {error.where}"
         return [*problems_of(error)] if len(problems_of(error)) > 1 else [InputError(error.what, where=placed or name, remedy=error.remedy)]

@@ -21,14 +21,14 @@ from likewise.errors import InputError, close_match
 from likewise.formats.class_files import check_classes, class_example, class_name, image_splits
 from likewise.formats.dataset import Dataset, by_stem, match, name_images, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import inside, problems_error, read_bytes
+from likewise.formats.files import inside, problems_error, read_text
 from likewise.formats.scan import is_image, walk
 
 NAME = "csv"
 FILE = "labels.csv"
 COLUMNS = ("image", "class", "probability", "confidence")  # of those that are written; a column a class follows
 _SEPARATORS = ",;\t"
-_FORMULA = tuple("=+-@\t\r")
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width, which some spreadsheets take for them
 
 
 def found(path: Path) -> str | None:
@@ -127,10 +127,7 @@ def _rows(file: Path) -> list[tuple[int, str, str]]:
 
 def cells_of(file: Path) -> list[list[str]]:
     """The cells of a CSV file by rows, its head first; the separator is that of the head. InputError for what is none."""
-    try:
-        text = read_bytes(file).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("it is not a text file in UTF-8", where=str(file), remedy="Save it as CSV in UTF-8") from error
+    text = read_text(file)
     head = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=head.count)
     try:

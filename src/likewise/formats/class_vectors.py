@@ -23,7 +23,7 @@ from likewise.errors import InputError
 from likewise.formats.class_files import class_name
 from likewise.formats.class_table import cells_of, plain_cell
 from likewise.formats.dataset import Dataset
-from likewise.formats.files import problems_error
+from likewise.formats.files import MAX_JSON, problems_error, sniffed
 
 NAME = "vectors"
 CLASS, IMAGE = "class", "image"
@@ -40,8 +40,7 @@ def found(path: Path) -> str | None:
         return None
     if path.suffix.lower() == ".npz":
         return path.name
-    with path.open("rb") as stream:
-        head = stream.readline(_HEAD).decode("utf-8-sig", "replace").replace(";", ",").replace("\t", ",")
+    head = sniffed(path, MAX_JSON, _HEAD).partition(b"\n")[0].decode("utf-8-sig", "replace").replace(";", ",").replace("\t", ",")
     cells = [cell.strip().strip('"').strip().casefold() for cell in head.split(",")]
     return path.name if cells[0] == CLASS and IMAGE not in cells else None
 
@@ -67,7 +66,7 @@ def read_class_vectors(path: Path) -> Vectors:
 
 def _tabled(path: Path) -> Vectors:
     rows = cells_of(path)
-    if not rows or rows[0][0].strip().casefold() != CLASS or len(rows[0]) < 2:
+    if not rows or not rows[0] or rows[0][0].strip().casefold() != CLASS or len(rows[0]) < 2:
         raise InputError("its first line does not begin with the column class, numbers behind it", where=str(path), remedy="Begin with a line: class,name,name")
     named: Vectors = {}
     problems: list[tuple[str, str]] = []
@@ -83,7 +82,8 @@ def _tabled(path: Path) -> Vectors:
         elif wrong:
             problems.append((f"line {number}", f"there is no number under {wrong[0]!r}"))
         else:
-            named[name] = np.array(values, np.float32)
+            with np.errstate(over="ignore"):  # what becomes infinite is refused by name
+                named[name] = np.array(values, np.float32)
     if problems:
         raise problems_error(path, problems, "Correct these lines")
     return named
@@ -104,7 +104,9 @@ def _archived(path: Path) -> Vectors:
                 raise InputError(f"its arrays have more than {_LARGEST:,} bytes", where=str(path), remedy="Give fewer classes or numbers")
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             names, numbers = (np.asarray(arrays[key]) for key in (CLASSES, VECTORS))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds for damaged archives, MemoryError for a shape that lies
         raise InputError(f"it does not hold the arrays {CLASSES} and {VECTORS} ({error})", where=str(path), remedy=wanted) from error
     return _paired(names, numbers, path, wanted)
 
@@ -114,7 +116,8 @@ def _paired(names: NDArray[Any], numbers: NDArray[Any], path: Path, wanted: str)
     if not fits:
         told = f"{CLASSES} is {names.dtype} {names.shape}, {VECTORS} {numbers.dtype} {numbers.shape}"
         raise InputError(f"{told}: not names (N,) and numbers (N, A)", where=str(path), remedy=wanted)
-    found = {class_name(str(name)): np.asarray(row, np.float32) for name, row in zip(names, numbers, strict=True)}
+    with np.errstate(over="ignore"):
+        found = {class_name(str(name)): np.asarray(row, np.float32) for name, row in zip(names, numbers, strict=True)}
     if len(found) < len(names):
         raise InputError("a class stands twice", where=str(path), remedy="Give each class one vector")
     return found

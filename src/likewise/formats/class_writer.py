@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -15,14 +16,15 @@ from likewise.data.prediction import NONE_WORD
 from likewise.files import replacing, said_where
 from likewise.formats import overlays
 from likewise.formats.class_table import FILE, encoded
-from likewise.formats.files import atomic_file, write_atomic
+from likewise.formats.files import atomic_file, name_inside, write_atomic
 from likewise.formats.spread import FOLDER as LABELS
 from likewise.formats.spread import spread
 
 FOLDER = "folders"  # below the output folder, so that no class can have the name of a file of the run
 FORMATS = ("csv", FOLDER)
 _UNSAFE = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f]|^[. ]|[. ]$')
-_DEVICES = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
+_DEVICES = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d\u00b9\u00b2\u00b3])\s*(\..*)?$", re.IGNORECASE)
+_LONGEST = 200  # bytes of a folder's name, of the 255 that file systems take
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class ClassWriter:
 
     def planned(self, name: str) -> list[Path]:
         """Every file that `write(name, ...)` may write, relative to the output folder; of the copies it writes one at most."""
+        name_inside(name)
         copies = [Path(FOLDER, folder, self._spread(name)) for folder in folder_names(self.classes).values()] if self.format == FOLDER else []
         return [*copies, *([self._overlay(name)] if self.overlay else [])]
 
     def write(self, name: str, prediction: Prediction) -> list[Path]:
         """Copy an image into the folder of its class, and write its overlay, as asked for; the files, relative to the output folder."""
+        name_inside(name)
         if self.overlay:
             write_atomic(self.out / self._overlay(name), overlays.encode(prediction))
         return [*self._copied(name, prediction), *([self._overlay(name)] if self.overlay else [])]
@@ -77,11 +81,23 @@ def folder_names(classes: ClassTable) -> dict[str, str]:
     >>> folder_names(ClassTable({1: "cat/dog", 2: "Cow", 3: "cow", 4: "..", 5: "nul"}))
     {'_none': '_none', 'cat/dog': 'cat%2Fdog', 'Cow': 'Cow', 'cow': 'cow~3', '..': '%2E%2E', 'nul': '%6Eul'}
     """
+    safe_names = {number: _safe(name) for number, name in classes.names.items()}
     found, taken = {NONE_WORD: NONE_WORD}, {NONE_WORD}
+    reserved = {safe.casefold() for safe in safe_names.values()}
     for number, name in classes.names.items():
-        safe = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), name)
-        safe = f"%{ord(safe[0]):02X}{safe[1:]}" if _DEVICES.match(safe) or safe == NONE_WORD else safe
-        safe = f"{safe}~{number}" if safe.casefold() in taken else safe
+        safe = safe_names[number]
+        while safe.casefold() in taken or (safe != safe_names[number] and safe.casefold() in reserved):
+            safe = f"{safe}~{number}"
         taken.add(safe.casefold())
         found[name] = safe
     return found
+
+
+def _safe(name: str) -> str:
+    """A class as the name of a folder that every file system takes; of one that is too long, its beginning and its hash."""
+    safe = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), name)
+    safe = f"%{ord(safe[0]):02X}{safe[1:]}" if _DEVICES.match(safe) or safe == NONE_WORD else safe
+    if len(safe.encode()) <= _LONGEST:
+        return safe
+    mark = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{safe.encode()[: _LONGEST - 13].decode('utf-8', 'ignore')}~{mark}"

@@ -10,6 +10,7 @@ not labelled in it is unknown.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,12 @@ from pydantic import BaseModel, ConfigDict
 from likewise.data import ClassTable, Example, Instance
 from likewise.data.classes import MAX_CLASSES
 from likewise.data.geometry import Box, Point, box_to_pixels, fill_polygons
+from likewise.data.limits import Covered, check_pixels
 from likewise.errors import InputError
 from likewise.formats import coco_keypoints
 from likewise.formats.dataset import Dataset, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import likeliest_root, problems_error, read_json, there, validate
-from likewise.formats.maps import check_pixels
+from likewise.formats.files import likeliest_root, problems_error, read_json, sniffed, there, validate
 from likewise.formats.rle import decode_mask, polygon_mask
 
 NAME = "coco"
@@ -34,6 +35,7 @@ _USUAL = ("instances.json", "annotations.json", "_annotations.coco.json", "annot
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _PANOPTIC = b'"segments_info"'  # those are files of coco_panoptic
 _SNIFF_LIMIT = 1 << 29
+_LONGEST_OUTLINE = 5_000_000
 
 
 class _Loose(BaseModel):
@@ -135,22 +137,21 @@ def _json_of(path: Path) -> Path | None:
 
 def _is_coco(file: Path) -> bool:
     """Whether the three keys occur; a search through the bytes, since parsing takes a hundred times as long."""
-    if file.name.startswith(".") or file.stat().st_size > _SNIFF_LIMIT:
-        return False
-    content = file.read_bytes()
+    content = b"" if file.name.startswith(".") else sniffed(file, _SNIFF_LIMIT)
     return all(key in content for key in _KEYS) and _PANOPTIC not in content
 
 
 def category_table(categories: Sequence[Category], file: Path) -> tuple[dict[int, int], ClassTable]:
     """Category id -> class number, and the table; equal names get their id behind them."""
     ids = sorted(each.id for each in categories)
-    if len(set(ids)) != len(ids):
-        raise problems_error(file, [("categories", f"id {each} is there twice") for each in sorted({each for each in ids if ids.count(each) > 1})])
+    twice = sorted(each for each, count in Counter(ids).items() if count > 1)
+    if twice:
+        raise problems_error(file, [("categories", f"id {each} is there twice") for each in twice])
     kept = all(1 <= each <= MAX_CLASSES and each != 255 for each in ids)
     free = [number for number in range(1, len(ids) + 2) if number != 255]
     numbers = {each: each for each in ids} if kept else dict(zip(ids, free, strict=False))
-    names = [each.name.strip() for each in categories]
-    return numbers, ClassTable({numbers[each.id]: each.name if names.count(each.name.strip()) == 1 else f"{each.name} ({each.id})" for each in categories})
+    names = Counter(each.name.strip() for each in categories)
+    return numbers, ClassTable({numbers[each.id]: each.name if names[each.name.strip()] == 1 else f"{each.name} ({each.id})" for each in categories})
 
 
 def _by_name(images: Sequence[Image], file: Path) -> dict[str, Image]:
@@ -223,6 +224,8 @@ def _problem(each: Annotation, sizes: Mapping[int | str, tuple[int, int]], numbe
             return "a polygon needs at least three (x, y)"
         if any(max(map(abs, ring)) > 1e7 for ring in each.segmentation):
             return "a polygon lies far outside the image"
+        if any(len(ring) * max(map(abs, ring)) > _LONGEST_OUTLINE and _length(ring) > _LONGEST_OUTLINE for ring in each.segmentation):
+            return f"a polygon is more than {_LONGEST_OUTLINE:,} pixels long"
     if each.bbox:
         if len(each.bbox) != 4:
             return f"bbox has {len(each.bbox)} numbers, not four (x, y, width, height)"
@@ -230,6 +233,12 @@ def _problem(each: Annotation, sizes: Mapping[int | str, tuple[int, int]], numbe
         if not each.segmentation and (w <= 0 or h <= 0 or x >= width or y >= height or x + w <= 0 or y + h <= 0):
             return f"bbox {each.bbox} is empty or outside the image"
     return "" if each.segmentation or each.bbox or each.keypoints else "it has neither segmentation nor bbox nor keypoints"
+
+
+def _length(ring: list[float]) -> float:
+    """How far it is around a polygon in pixels, along rows or columns: pycocotools takes memory for each of them."""
+    corners = np.reshape(ring, (-1, 2))
+    return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
 
 
 def _find_images(folder: Path, file: Path, listed: Sequence[Image], entries: Mapping[str, Image]) -> tuple[Path, dict[str, str]]:
@@ -249,6 +258,7 @@ def _example(
     objects: dict[int | str, list[Instance]] = {}
     boxes: dict[int | str, list[Box]] = {}
     ignored = np.zeros(size, bool)
+    covered = Covered(where)
     for each in annotations:
         if each.shape is not None:
             mask = _mask(each.shape, size, f"{where}: annotations[{each.place}]")
@@ -256,6 +266,7 @@ def _example(
                 ignored |= mask
             else:
                 one = Instance.of(mask)
+                covered.add(one.patch.size if one is not None else 0)
                 objects.setdefault(each.number, []).extend([one] if one is not None else [])
         elif each.box is not None:
             if not each.crowd:

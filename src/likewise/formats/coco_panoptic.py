@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from likewise.data import Example, Instance
+from likewise.data.instance import objects_of
 from likewise.errors import InputError
 from likewise.formats.coco import Category, Image, category_table
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import inside, likeliest_root, problems_error, read_json, there, validate
+from likewise.formats.files import inside, likeliest_root, problems_error, read_json, sniffed, there, validate
 from likewise.formats.maps import read_colours, read_index_mask
 
 NAME = "coco-panoptic"
@@ -71,9 +72,7 @@ def _file_of(path: Path) -> Path | None:
 
 
 def _is_panoptic(file: Path) -> bool:
-    if file.name.startswith(".") or file.stat().st_size > _SNIFF_LIMIT:
-        return False
-    content = file.read_bytes()
+    content = b"" if file.name.startswith(".") else sniffed(file, _SNIFF_LIMIT)
     return all(key in content for key in _KEYS)
 
 
@@ -127,8 +126,9 @@ def _example(image: Path, name: str, png: Path, each: Annotation, numbers: Mappi
     drawn = segment_numbers(png)
     base = np.full(drawn.shape, -1, np.int16)
     objects: dict[int | str, list[Instance]] = {}
+    numbered = dict(zip((number for number in np.unique(drawn).tolist() if number > 0), objects_of(np.ones_like(drawn), drawn).get(1, ()), strict=True))
     for segment in each.segments_info:
-        one = Instance.of(drawn == segment.id) if segment.id > 0 else None
+        one = numbered.get(segment.id)
         if one is None:
             raise InputError(f"no pixel is of the segment {segment.id}", where=str(png), remedy="Export the data set again")
         if not segment.iscrowd:

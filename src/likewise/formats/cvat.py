@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from likewise.data import ClassTable, Example
 from likewise.data.geometry import Point
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError, close_match
 from likewise.formats.canvas import Canvas, box_around, ellipse_mask, outlined, within
 from likewise.formats.dataset import Dataset, name_images
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import likeliest_root, problems_error, there
-from likewise.formats.maps import check_pixels
+from likewise.formats.files import likeliest_root, problems_error, sniffed, there
 from likewise.formats.scan import has_ending, walk
-from likewise.formats.xml_files import Element, read_xml
+from likewise.formats.xml_files import MAX_XML, Element, read_xml
 
 NAME = "cvat"
 FILE = "annotations.xml"
@@ -53,8 +53,7 @@ def _file_of(path: Path) -> Path | None:
 
 
 def _is_cvat(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return b"<annotations" in stream.read(_SNIFFED)
+    return b"<annotations" in sniffed(file, MAX_XML, _SNIFFED)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from likewise.data import Target
 from likewise.data.target import TargetKind
 from likewise.errors import InputError
-from likewise.formats.files import inside, json_bytes, read_json, validate
+from likewise.formats.files import MAX_JSON, inside, json_bytes, read_json, sniffed, validate
 from likewise.formats.maps import Encoding
 from likewise.formats.pixels import grey_png
 from likewise.formats.scan import walk
@@ -83,8 +83,7 @@ def described(folder: Path) -> dict[str, dict[str, tuple[Target, Encoding, Path]
     found: dict[str, dict[str, tuple[Target, Encoding, Path]]] = {}
     for relative in walk(folder, lambda name: _SIDE_NAME.match(name) is not None):
         path = folder / relative
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
+        head = sniffed(path, MAX_JSON, _HEAD)
         if not (b'"likewise"' in head and b'"target"' in head):
             continue
         side = validate(SideFile, read_json(path), path)

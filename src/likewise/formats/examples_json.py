@@ -6,6 +6,7 @@ with the closest match, keys that are written twice too, and all problems of the
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from likewise.data import ClassTable, Example, Instance, Target
+from likewise.data.limits import Covered, check_pixels
 from likewise.data.target import TargetKind
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import inside, problems_error, read_json, validate
-from likewise.formats.maps import Encoding, check_pixels, parse_formula, read_dense, read_index_mask
+from likewise.formats.files import inside, problems_error, read_json, sniffed, validate
+from likewise.formats.maps import Encoding, parse_formula, read_dense, read_index_mask
 from likewise.formats.rle import decode_mask
 
 NAME = "examples"
@@ -117,7 +119,7 @@ def found(path: Path) -> str | None:
         return FILE if (path / FILE).is_file() else None
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
-    return path.name if path.name == FILE or (path.stat().st_size < 1 << 26 and all(key in path.read_bytes() for key in _KEYS)) else None
+    return path.name if path.name == FILE or all(key in sniffed(path, 1 << 26) for key in _KEYS) else None
 
 
 def opened(path: Path) -> Dataset:
@@ -141,7 +143,7 @@ def opened(path: Path) -> Dataset:
     def example(name: str) -> Example:
         return _example(folder, name, entries[name], content, classes, encodings, f"{file}: {name}")
 
-    images = {name: entry.image.replace("\\", "/").removeprefix("./") for name, entry in entries.items()}
+    images = {name: posixpath.normpath(entry.image.replace("\\", "/")) for name, entry in entries.items()}
     labelled = {name for name, entry in entries.items() if entry.is_labelled()}
     keypoints = tuple(dict.fromkeys(name for entry in entries.values() for name in entry.keypoints))
     # `unlabelled` is the examples' own
@@ -232,7 +234,7 @@ def _example(
 def _key(written: str, classes: ClassTable | None) -> int | str:
     """A class by name, or by number where no class has that name."""
     named = classes is not None and written in classes.names.values()
-    return int(written) if written.isascii() and written.isdigit() and not named else written
+    return int(written) if written.isascii() and written.isdigit() and len(written) < 10 and not named else written
 
 
 def _label_map(path: Path, ignore: int | None) -> NDArray[np.int32]:
@@ -245,15 +247,23 @@ def _label_map(path: Path, ignore: int | None) -> NDArray[np.int32]:
 
 def _union(folder: Path, mask: MaskSource | list[MaskSource], where: str) -> NDArray[np.bool_]:
     """The pixels (H, W) of a mask: those above 0 of a file, or of run lengths; several are united."""
-    parts = [_mask(folder, part, where) for part in (mask if isinstance(mask, list) else [mask])]
-    if not parts or any(part.shape != parts[0].shape for part in parts):
-        raise InputError("the parts of the mask have different sizes, or there are none", where=where, remedy="Give each the size of the image")
-    return np.logical_or.reduce(parts)
+    whole: NDArray[np.bool_] | None = None
+    for each in mask if isinstance(mask, list) else [mask]:
+        part = _mask(folder, each, where)
+        if whole is not None and part.shape != whole.shape:
+            raise InputError("the parts of the mask have different sizes", where=where, remedy="Give each the size of the image")
+        whole = part if whole is None else whole | part
+    if whole is None:
+        raise InputError("the mask has no parts", where=where, remedy="Give it one, or leave it out")
+    return whole
 
 
 def _objects(folder: Path, sources: Sequence[MaskSource], where: str) -> list[Instance]:
     """An object for each mask; InputError for one without a pixel."""
-    found = [Instance.of(_mask(folder, source, f"{where}[{place}]")) for place, source in enumerate(sources)]
+    covered, found = Covered(where), []
+    for place, source in enumerate(sources):
+        found.append(Instance.of(_mask(folder, source, f"{where}[{place}]")))
+        covered.add(0 if found[-1] is None else found[-1].patch.size)
     if None in found:
         raise InputError("the object has no pixel", where=f"{where}[{found.index(None)}]", remedy="Leave it out")
     return [one for one in found if one is not None]
@@ -262,9 +272,10 @@ def _objects(folder: Path, sources: Sequence[MaskSource], where: str) -> list[In
 def _mask(folder: Path, source: MaskSource, where: str) -> NDArray[np.bool_]:
     if isinstance(source, str):
         return np.asarray(read_index_mask(inside(folder, source, where)) > 0)
-    check_pixels(source.size, where)
+    size = (source.size[0], source.size[1])
+    check_pixels(size, where)
     try:
-        return decode_mask(source.counts, (source.size[0], source.size[1]))
+        return decode_mask(source.counts, size)
     except ValueError as error:
         raise InputError(str(error), where=where, remedy="Write the run lengths again, column by column") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from likewise.files import replacing, replacing_folder, said_where
 
 MAX_JSON = 1 << 29  # bytes; the annotations of all of COCO's training images are 470 MB
 MAX_LISTED = 20  # problems that one message lists
+_LONGEST_PATH, _STEPS = 4096, 32
 
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item", bound=Hashable)
@@ -28,11 +30,32 @@ def read_bytes(path: Path, limit: int = MAX_JSON) -> bytes:
     """The content of a file of at most `limit` bytes; InputError with its name otherwise."""
     try:
         size = path.stat().st_size
-        if size > limit:
-            raise InputError(f"it has {size:,} bytes, the limit is {limit:,}", where=str(path), remedy="Split it into smaller files")
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            content = b"" if size > limit else stream.read(limit + 1)  # a device has no size, and no end
     except OSError as error:
         raise InputError(f"it cannot be read ({error.strerror})", where=str(path), remedy="Check the path and its permissions") from error
+    if max(size, len(content)) > limit:
+        raise InputError(f"it has {max(size, len(content)):,} bytes, the limit is {limit:,}", where=str(path), remedy="Split it into smaller files")
+    return content
+
+
+def read_text(path: Path, limit: int = MAX_JSON) -> str:
+    """The text of a file in UTF-8, a mark of byte order left out; InputError with its name for any other."""
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("it is not a text file in UTF-8", where=str(path), remedy="Save it as UTF-8") from error
+
+
+def sniffed(path: Path, limit: int, first: int | None = None) -> bytes:
+    """The content of a file, or its first bytes, to see what it is; nothing of one beyond the limit, of a folder, or of what cannot be read."""
+    try:
+        if not path.is_file() or path.stat().st_size > limit:
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(limit if first is None else first)
+    except (OSError, ValueError):
+        return b""
 
 
 def read_json(path: Path, *, unique: bool = False) -> Any:
@@ -109,16 +132,35 @@ def inside(root: Path, name: str, where: str) -> Path:
     """The path of a file that a text names relative to `root`; InputError if it lies outside, also through a link."""
     relative = PurePosixPath(name.replace("\\", "/"))
     if not name or "\0" in name or relative.is_absolute() or (relative.parts and relative.parts[0].endswith(":")):
-        raise InputError(f"{name!r} is not a path inside the folder", where=where, remedy="Name files relative to the folder of the data set")
+        raise InputError(f"{name[:80]!r} is not a path inside the folder", where=where, remedy="Name files relative to the folder of the data set")
     path = Path(os.path.normpath(root / relative))
     try:
         path.is_file()
-        within = path.resolve().is_relative_to(root.resolve())
+        within = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))  # `Path.resolve` fails at links that go in circles
     except (OSError, ValueError) as error:  # a name that is too long, or has characters that no file system takes
         raise InputError(f"{name[:80]!r} is no name of a file", where=where, remedy="Name files relative to the folder of the data set") from error
     if not within:
-        raise InputError(f"{name!r} lies outside {root}", where=where, remedy="Put the file into the folder, or give the folder that holds both")
+        raise InputError(f"{name[:80]!r} lies outside {root}", where=where, remedy="Put the file into the folder, or give the folder that holds both")
     return path
+
+
+def name_inside(name: str) -> None:
+    """OutputError for the name of an image that would lead out of an output folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\0" in name:
+        raise OutputError(f"{name!r} is no name inside the output folder", where=name, remedy="Name images relative to their folder")
+
+
+def ends_of(written: str) -> Sequence[str]:
+    """The ends of a path that other machines wrote, longest first, as far as they can be those of a file: at most 32 steps of 4096 characters.
+
+    >>> ends_of("C:/data//./a/b.jpg")
+    ['C:/data/a/b.jpg', 'data/a/b.jpg', 'a/b.jpg', 'b.jpg']
+    """
+    if len(written) > _LONGEST_PATH:
+        return []
+    steps = [step for step in written.replace("\\", "/").split("/") if step not in ("", ".", "..")][-_STEPS:]
+    return ["/".join(steps[first:]) for first in range(len(steps))]
 
 
 def is_file(path: Path) -> bool:
@@ -184,8 +226,8 @@ def _refuse_constant(name: str) -> NoReturn:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
-        raise ValueError(f"the key {twice!r} is written twice in one object")
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice[:80]!r} is written twice in one object")
     return made
 
 

@@ -186,9 +186,11 @@ def _is_black_and_white(about: DatasetFile, folder: Path, masks: Iterable[str]) 
         return False
     values: set[int] = set()
     for file in sorted(masks)[:_SNIFFED]:
-        values.update(np.unique(read_index_mask(folder / file)).tolist())
-        if values - {0, 255}:
+        mask = read_index_mask(folder / file)
+        black, white = mask == 0, mask == 255
+        if not (black | white).all():
             return False
+        values |= {value for value, shown in ((0, black), (255, white)) if shown.any()}
     return values == {0, 255}
 
 
@@ -199,9 +201,9 @@ def _label_map(path: Path, ignore: int | None, classes: ClassTable | None, black
     values[(values == 255) | (values == 65_535)] = -1
     if ignore is not None:
         values[values == ignore] = -1
-    if values.max(initial=0) > 32_766:
+    if values.max(initial=0) > 32_766 or values.min(initial=0) < -1:
         raise InputError(
-            f"the mask holds the value {values.max()}",
+            f"the mask holds values from {values.min()} to {values.max()}",
             where=os.fspath(path),
             remedy="Class numbers run from 1 to 32766; 0 is the background, 255 or 65535 ignore",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from likewise.data import ClassTable, Example
 from likewise.data.geometry import Point
 from likewise.data.images import image_size
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError
 from likewise.formats.brush_rle import decode_brush
 from likewise.formats.canvas import Canvas, box_around, ellipse_mask, outlined
 from likewise.formats.dataset import Dataset, name_images
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import inside, problems_error, read_json, validate
-from likewise.formats.maps import check_pixels
+from likewise.formats.files import ends_of, inside, problems_error, read_json, sniffed, validate
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.xml_files import read_xml
 
@@ -104,9 +105,7 @@ def _file_of(path: Path) -> Path | None:
 
 def _is_export(file: Path) -> bool:
     """Whether a file begins a list and the keys of every export occur; a search through the bytes."""
-    if file.stat().st_size > _SNIFF_LIMIT:
-        return False
-    content = file.read_bytes()
+    content = sniffed(file, _SNIFF_LIMIT)
     return content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[" and all(key in content for key in _KEYS)
 
 
@@ -171,7 +170,7 @@ def _image_of(task: TaskEntry, where: str) -> str:
     except ValueError:
         told = ""
     steps = [step for step in told.split("/") if step not in ("", ".", "..")]
-    if not steps or "\0" in told:
+    if not steps or "\0" in told or not ends_of(told):
         raise InputError(f"{text[:80]!r} names no image", where=where, remedy="Export tasks whose data has the address of an image")
     return "/".join(steps)
 
@@ -179,8 +178,8 @@ def _image_of(task: TaskEntry, where: str) -> str:
 def _placed(written: Sequence[str], root: Path, file: Path) -> dict[str, str]:
     """Name -> file ("" where it is not there) of the images in the order of the tasks; InputError for two tasks of one image."""
     found_files = [_found(root, each, f"{file}: data") or _without_upload(each) for each in written]
-    if len(set(found_files)) < len(found_files):
-        twice = next(each for index, each in enumerate(found_files) if each in found_files[:index])
+    twice = next((each for each, count in Counter(found_files).items() if count > 1), None)
+    if twice is not None:
         raise InputError(f"two tasks have the image {twice!r}", where=str(file), remedy="Export each image once")
     names = {each: name for name, each in name_images(found_files).items()}
     return {names[each]: each if inside(root, each, str(file)).is_file() else "" for each in found_files}
@@ -188,9 +187,7 @@ def _placed(written: Sequence[str], root: Path, file: Path) -> dict[str, str]:
 
 def _found(root: Path, written: str, where: str) -> str:
     """The file that an address means: the longest of its ends that is there, also without what an upload puts before the name."""
-    steps = written.split("/")
-    ends = ["/".join(steps[first:]) for first in range(len(steps))]
-    for end in [*ends, _without_upload(steps[-1])]:
+    for end in [*ends_of(written), _without_upload(written.rpartition("/")[2])]:
         if inside(root, end, where).is_file():
             return end
     return ""
@@ -215,7 +212,7 @@ def _problem(result: Result, where: str) -> str:
         known = value.get("format") == "rle" and isinstance(value.get("rle"), list)
         return "" if known and result.original_width and result.original_height else "it has no run lengths, or no original_width and original_height"
     numbers = _listed(value, result.type)
-    if any(isinstance(each, bool) or not isinstance(each, int | float) or not math.isfinite(each) or abs(each) > 1e6 for each in numbers):
+    if any(isinstance(each, bool) or not isinstance(each, int | float) or abs(each) > 1e6 or math.isnan(each) for each in numbers):
         return "a number is missing, not finite or far outside the image"
     return "a polygon needs at least three (x, y)" if result.type == "polygonlabels" and len(numbers) < 6 else ""
 

@@ -11,24 +11,26 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from likewise.data import ClassTable, Example
 from likewise.data.geometry import Box, draw_polyline, fill_polygons
-from likewise.data.images import ImageSource, image_size
+from likewise.data.images import FORMATS, ImageSource, image_size
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError
 from likewise.formats.canvas import Canvas, box_around, ellipse_mask, grouped
 from likewise.formats.dataset import Dataset, name_images
 from likewise.formats.dataset_json import read_dataset_file
-from likewise.formats.files import for_each, inside, is_file, problems_error, read_json, validate
-from likewise.formats.maps import check_pixels, decode_index_mask
+from likewise.formats.files import for_each, inside, is_file, problems_error, read_json, read_text, sniffed, validate
+from likewise.formats.maps import decode_index_mask
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.spread import plain_names
 
@@ -59,8 +61,8 @@ class LabelmeFile(BaseModel):
     flags: dict[str, bool] | None = None
     image_path: str = Field(default="", alias="imagePath")
     image_data: str | None = Field(default=None, alias="imageData")
-    image_height: int | None = Field(default=None, alias="imageHeight")
-    image_width: int | None = Field(default=None, alias="imageWidth")
+    image_height: int | None = Field(default=None, alias="imageHeight", ge=0)
+    image_width: int | None = Field(default=None, alias="imageWidth", ge=0)
 
 
 def found(path: Path) -> str | None:
@@ -75,7 +77,7 @@ def found(path: Path) -> str | None:
 
 def _is_labelme(file: Path) -> bool:
     """Whether the key occurs that every labelme file has; a search through the bytes, since images may be embedded."""
-    return file.stat().st_size <= _LARGEST and _KEY in file.read_bytes()
+    return _KEY in sniffed(file, _LARGEST)
 
 
 def opened(path: Path) -> Dataset:
@@ -142,7 +144,7 @@ def _table(declared: ClassTable | None, contents: Mapping[str, LabelmeFile], fol
         return declared
     listed = folder / "labels.txt"
     if listed.is_file():
-        names = [line.strip() for line in listed.read_text("utf-8").splitlines()]
+        names = [line.strip() for line in read_text(listed).splitlines()]
     else:
         names = sorted(
             {shape.label.strip() for content in contents.values() for shape in content.shapes}
@@ -174,8 +176,12 @@ def _escaped(name: str) -> str:
 
 def _embedded(text: str, where: str) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(_decoded(text, where)))
-    except UnidentifiedImageError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+            image = Image.open(io.BytesIO(_decoded(text, where)), formats=FORMATS)
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's plugins raise many kinds while reading a header
         raise InputError("it is not an image that can be read", where=where, remedy="Put the image beside the JSON file") from error
     check_pixels((image.height, image.width), where)
     return image
@@ -252,7 +258,7 @@ def _shape_mask(shape: Shape, size: tuple[int, int], where: str) -> NDArray[np.b
 
 def _pasted(shape: Shape, size: tuple[int, int], where: str) -> NDArray[np.bool_]:
     """A "mask" shape: a PNG that covers the box from the first point to the second, both pixels included."""
-    patch = decode_index_mask(_decoded(shape.mask or "", f"{where}.mask"), f"{where}.mask") > 0
+    patch = decode_index_mask(_decoded(shape.mask or "", f"{where}.mask"), f"{where}.mask", size) > 0
     x, y = (round(value) for value in np.min(shape.points, axis=0))
     height, width = patch.shape
     if x < 0 or y < 0 or y + height > size[0] or x + width > size[1]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from likewise.data.images import MAX_PIXELS
+from likewise.data.images import FORMATS
+from likewise.data.limits import check_pixels
+from likewise.data.tiff_limits import check_page
 from likewise.errors import InputError
 from likewise.formats.exr import exr_array
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 DENSE_SUFFIXES = (".png", ".npy", ".tif", ".tiff", ".exr")
 _GREY_MODES = ("L", "P", "1", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_GREATEST = (1 << 31) - 1
 _GREY_STEP = {2: 85, 4: 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
 _FORMULA = re.compile(
     r"(?:(?P<factor>\d+)\s*\*\s*)?\(?\s*value\s*(?:(?P<shift>[+-]\s*\d+)\s*\))?\s*\)?"
@@ -57,9 +59,9 @@ def read_colours(path: Path) -> NDArray[np.uint8] | None:
     return np.asarray(values[:, :, :3], np.uint8)
 
 
-def decode_index_mask(content: bytes, where: str) -> NDArray[np.int32]:
-    """The index values (H, W) of a mask that is held in memory, as the bytes of a PNG."""
-    return index_values(_pillow_array(io.BytesIO(content), where), where)
+def decode_index_mask(content: bytes, where: str, size: tuple[int, int]) -> NDArray[np.int32]:
+    """The index values (h, w) of a mask that is held in memory, as the bytes of a PNG; InputError unless it fits into an image of `size` (H, W)."""
+    return index_values(_pillow_array(io.BytesIO(content), where, size), where)
 
 
 def index_values(values: NDArray[np.generic], where: Path | str) -> NDArray[np.int32]:
@@ -79,6 +81,8 @@ def index_values(values: NDArray[np.generic], where: Path | str) -> NDArray[np.i
         values = values[:, :, 0]
     if not (np.issubdtype(values.dtype, np.integer) or values.dtype == np.bool_):
         raise InputError(f"the mask holds {values.dtype} numbers", where=str(where), remedy="Save it as 8-bit or 16-bit PNG")
+    if values.dtype.itemsize > 2 and values.size and (int(values.min()) < -_GREATEST or int(values.max()) > _GREATEST):
+        raise InputError(f"the mask holds numbers from {values.min()} to {values.max()}", where=str(where), remedy="Class numbers run from 1 to 32766")
     return values.astype(np.int32)
 
 
@@ -92,14 +96,16 @@ def read_dense(path: Path, encoding: Encoding) -> NDArray[np.float32]:
     stored = readers.get(path.suffix.lower(), _pillow_array)(path)
     if stored.ndim not in (2, 3) or 0 in stored.shape:
         raise InputError(f"the dense map has shape {stored.shape}", where=str(path), remedy="Give (H, W) or (H, W, C)")
-    values = stored.astype(np.float64) * encoding.scale + encoding.offset
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused by name later
+        values = stored.astype(np.float64) * encoding.scale + encoding.offset
     if encoding.invalid is not None:
         invalid = np.asarray(encoding.invalid, np.float64)
         if invalid.ndim and (stored.ndim != 3 or stored.shape[2] != invalid.size):
             raise InputError(f"'invalid' has {invalid.size} numbers, the map has shape {stored.shape}", where=str(path), remedy="Give one number a channel")
         unknown = stored == invalid
         values[unknown if stored.ndim == 2 else unknown.all(axis=2)] = np.nan
-    return values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def parse_formula(text: str, where: str) -> tuple[float, float]:
@@ -122,25 +128,22 @@ def looks_like_mask(path: Path) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 return image.mode in _GREY_MODES
     except Exception:  # whatever a decoder raises: it is not a mask that can be read
         return False
 
 
-def check_pixels(shape: Sequence[int], where: Path | str) -> None:
-    """InputError for more pixels than are decoded."""
-    if shape[0] * shape[1] > MAX_PIXELS:
-        raise InputError(f"{shape[1]}x{shape[0]} pixels are more than {MAX_PIXELS:,}", where=str(where), remedy="Cut it into tiles")
-
-
-def _pillow_array(source: Path | io.BytesIO, name: str = "") -> NDArray[np.generic]:
+def _pillow_array(source: Path | io.BytesIO, name: str = "", most: tuple[int, int] | None = None) -> NDArray[np.generic]:
     where = name or str(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata
-            with Image.open(source) as image:
+            with Image.open(source, formats=FORMATS) as image:
                 check_pixels((image.height, image.width), where)
+                if most is not None and (image.height > most[0] or image.width > most[1]):
+                    told = f"the mask of {image.width}x{image.height} does not fit the image of {most[1]}x{most[0]}"
+                    raise InputError(told, where=where, remedy="Draw it again")
                 if getattr(image, "n_frames", 1) > 1:
                     raise InputError("it has several pages or frames", where=where, remedy="Save each as a file of its own")
                 header = _png_header(source) if image.format == "PNG" else (8, 0)
@@ -171,21 +174,28 @@ def _numpy_array(path: Path) -> NDArray[np.generic]:
         array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy raises ValueError, OSError, EOFError, UnicodeDecodeError and tokenize's errors
         raise InputError(f"it is not a NumPy array that can be read ({error})", where=str(path), remedy="Write it by numpy.save, without objects") from error
-    if array.ndim in (2, 3):
-        check_pixels(array.shape, path)
+    if not isinstance(array, np.ndarray) or array.ndim not in (2, 3):
+        told = f"it has shape {array.shape}" if isinstance(array, np.ndarray) else "it holds several arrays"
+        raise InputError(told, where=str(path), remedy="Save one array (H, W) or (H, W, C) by numpy.save")
+    check_pixels((array.shape[0], array.shape[1]), path, values=array.size)
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise InputError(f"it holds {array.dtype}", where=str(path), remedy="Save real numbers")
-    return np.array(array)
+    return _stored(array)
+
+
+def _stored(mapped: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The numbers of an array that was only mapped."""
+    return np.array(mapped)
 
 
 def _tiff_array(path: Path) -> NDArray[np.generic]:
     import tifffile  # half a second at start-up otherwise
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with tifffile.TiffFile(path, _multifile=False) as file:  # an OME-TIFF may name other files
             if len(file.pages) != 1:
                 raise InputError(f"it has {len(file.pages)} pages", where=str(path), remedy="Save each as a file of its own")
-            check_pixels((*file.pages[0].shape, 1, 1)[:2], path)
+            check_page(file.pages[0], str(path))
             return np.asarray(file.pages[0].asarray())
     except InputError:
         raise

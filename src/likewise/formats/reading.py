@@ -16,7 +16,7 @@ from likewise.errors import InputError
 from likewise.formats import index_png
 from likewise.formats.choosing import choose
 from likewise.formats.dataset import Dataset, by_stem, match
-from likewise.formats.files import read_bytes
+from likewise.formats.files import read_text
 from likewise.formats.name_list import STANDARD_INPUT, listed_names, sorted_names
 from likewise.formats.recognise import found_format, open_dataset
 from likewise.formats.scan import is_image, walk
@@ -224,10 +224,7 @@ def _listed_file(place: Path) -> ImageList:
         raise InputError(
             "it is neither an image nor a list of images", where=str(place), remedy="Give an image, a folder, or a text file (.txt) with a path a line"
         )
-    try:
-        lines = read_bytes(place).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError("it is not a text file in UTF-8", where=str(place), remedy="Save it as UTF-8, a path a line") from error
+    lines = read_text(place).splitlines()
     written = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     base = place.parent.absolute()
     paths = sorted({os.path.normpath(base / line) for line in written})

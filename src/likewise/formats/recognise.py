@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from likewise.errors import InputError, UsageError, close_match
 from likewise.formats import class_table, class_vectors, coco, coco_panoptic, cvat, examples_json, folders, index_png, label_studio, labelme, voc, yolo
 from likewise.formats.dataset import Dataset
+from likewise.formats.files import ProblemsError
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -125,4 +129,15 @@ def open_dataset(path: str | Path, format: str | None = None) -> Dataset:
     known = recognised(place) if format is None else format_named(format)
     if format is not None and not place.exists():
         raise InputError("there is no such file or folder", where=str(place), remedy="Check the path")
-    return known.opened(place)
+    dataset = _placed(place, lambda: known.opened(place))
+    return replace(dataset, example=lambda name: _placed(name, lambda: dataset.example(name)))
+
+
+def _placed(place: Path | str, read: Callable[[], Read]) -> Read:
+    """What is read; an InputError that does not say of which file it speaks says so now."""
+    try:
+        return read()
+    except InputError as error:
+        if str(place) in error.where or isinstance(error, ProblemsError):
+            raise
+        raise type(error)(error.what, where=f"{place}: {error.where}" if error.where else str(place), remedy=error.remedy) from error

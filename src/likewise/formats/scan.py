@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ _IMAGE_ENDINGS = tuple(SUFFIXES)
 def walk(folder: Path, wanted: Callable[[str], bool], *, recursive: bool = True) -> Iterator[str]:
     """Posix paths, relative to `folder`, of the files whose name is wanted, in no order.
 
-    Hidden files and folders are left out; links to files are followed, links to folders are not.
+    Hidden files and folders are left out, and pipes and devices; links to files are followed, links to folders are not.
     """
     pending = [""]
     while pending:
@@ -31,7 +32,7 @@ def walk(folder: Path, wanted: Callable[[str], bool], *, recursive: bool = True)
                 if entry.is_dir(follow_symlinks=False):
                     if recursive:
                         pending.append(f"{prefix}{entry.name}/")
-                elif wanted(entry.name):
+                elif wanted(entry.name) and _holds_bytes(entry):
                     yield prefix + entry.name
 
 
@@ -43,7 +44,11 @@ def walk_sorted(folder: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
 def _sorted_below(folder: Path, prefix: str, wanted: Callable[[str], bool]) -> Iterator[str]:
     try:
         with os.scandir(folder / prefix) as entries:
-            inside = [(f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name) for entry in entries if not entry.name.startswith(".")]
+            inside = [
+                (f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name)
+                for entry in entries
+                if not entry.name.startswith(".") and (entry.is_dir(follow_symlinks=False) or _holds_bytes(entry))
+            ]
     except OSError as error:
         raise _unreadable(folder / prefix, error) from error
     for name in sorted(inside):
@@ -55,6 +60,16 @@ def _sorted_below(folder: Path, prefix: str, wanted: Callable[[str], bool]) -> I
 
 def _unreadable(folder: Path, error: OSError) -> InputError:
     return InputError(f"the folder cannot be read ({error.strerror})", where=str(folder), remedy="Check the path and its permissions")
+
+
+def _holds_bytes(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link to one or to nothing (which is told when it is read); pipes and devices would be read without end."""
+    if not entry.is_symlink():
+        return entry.is_file(follow_symlinks=False)
+    try:
+        return stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return True
 
 
 def is_image(name: str) -> bool:

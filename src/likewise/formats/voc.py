@@ -19,15 +19,15 @@ from likewise.data import ClassTable, Example, Instance
 from likewise.data.geometry import Box, box_to_pixels
 from likewise.data.images import image_size
 from likewise.data.instance import objects_of
+from likewise.data.limits import check_pixels
 from likewise.errors import InputError
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_dataset_file
-from likewise.formats.files import for_each, inside, problems_error, read_bytes
-from likewise.formats.maps import check_pixels
+from likewise.formats.files import for_each, inside, problems_error, read_text, sniffed
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.spread import plain_names
 from likewise.formats.voc_colours import LABELMAP, Colours, coloured_mask, read_labelmap, standard_names
-from likewise.formats.xml_files import Element, read_xml
+from likewise.formats.xml_files import MAX_XML, Element, read_xml
 
 NAME = "voc"
 MASKS, OBJECTS, BOXES, IMAGES, LISTS = "SegmentationClass", "SegmentationObject", "Annotations", "JPEGImages", "ImageSets"
@@ -44,7 +44,7 @@ def found(path: Path) -> str | None:
 
 def _has_boxes(folder: Path) -> bool:
     first = min(walk(folder, has_ending(".xml")), default=None)
-    return first is not None and b"<annotation" in (folder / first).read_bytes()[:4096]
+    return first is not None and b"<annotation" in sniffed(folder / first, MAX_XML, 4096)
 
 
 @dataclass(frozen=True)
@@ -215,11 +215,4 @@ def _splits(folder: Path) -> dict[str, list[str]]:
         return {}
     files = {without_ending(file): folder / file for file in walk(folder, has_ending(".txt"), recursive=False)}
     plain = {split: file for split, file in files.items() if split.rpartition("_")[2] not in files or "_" not in split}
-    return {split: [line.split()[0] for line in _lines(file) if line.split()] for split, file in plain.items()}
-
-
-def _lines(file: Path) -> Iterable[str]:
-    try:
-        return read_bytes(file).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError("it is not a text file in UTF-8", where=str(file), remedy="Save it as UTF-8, a name a line") from error
+    return {split: [line.split()[0] for line in read_text(file).splitlines() if line.split()] for split, file in plain.items()}

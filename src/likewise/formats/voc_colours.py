@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likewise.data import ClassTable
 from likewise.data.classes import voc_palette
 from likewise.errors import InputError
-from likewise.formats.files import read_bytes
+from likewise.formats.files import read_text
 from likewise.formats.maps import index_values, read_colours, read_index_mask
 
 LABELMAP = "labelmap.txt"
@@ -44,10 +44,7 @@ def read_labelmap(file: Path) -> Colours:
 
     InputError for lines that are not of this form, and for a background that is not the first.
     """
-    try:
-        lines = [line.strip() for line in read_bytes(file).decode("utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise InputError("it is not a text file in UTF-8", where=str(file), remedy="Save it as UTF-8") from error
+    lines = [line.strip() for line in read_text(file).splitlines()]
     rows = [_row(line, file) for line in lines if line and not line.startswith("#")]
     names = [name for name, _ in rows]
     if _BACKGROUND in names[1:]:
@@ -86,8 +83,12 @@ def coloured_mask(path: Path, colours: Colours | None) -> NDArray[np.int16]:
     drawn = read_colours(path)
     values = read_index_mask(path) if drawn is None else _numbers(drawn, {} if colours is None else colours.numbers, path)
     values = np.where((values == 255) | (values == 65_535), -1, values)
-    if values.max(initial=0) > 32_766:
-        raise InputError(f"the mask holds the value {values.max()}", where=str(path), remedy="Save it with a palette, or list its colours in labelmap.txt")
+    if values.max(initial=0) > 32_766 or values.min(initial=0) < -1:
+        raise InputError(
+            f"the mask holds values from {values.min()} to {values.max()}",
+            where=str(path),
+            remedy="Save it with a palette, or list its colours in labelmap.txt",
+        )
     return values.astype(np.int16)
 
 

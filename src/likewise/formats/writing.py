@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,7 +32,7 @@ from likewise.formats import (
 )
 from likewise.formats.dataset import without_ending
 from likewise.formats.encoder import Encoder
-from likewise.formats.files import write_atomic
+from likewise.formats.files import name_inside, write_atomic
 from likewise.formats.recognise import FORMATS, format_named
 from likewise.formats.sheet import Sheet, of_prediction
 from likewise.formats.spread import FOLDER, spread
@@ -183,9 +183,7 @@ def output_stem(name: str, keep_ending: frozenset[str] = frozenset()) -> str:
     >>> output_stem("left/a.jpg"), output_stem("run.jpg")
     ('left/a', 'run.jpg')
     """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.name:
-        raise OutputError(f"{name!r} is no name inside the output folder", where=name, remedy="Name images relative to their folder")
+    name_inside(name)
     bare = without_ending(name)
     return name if name in keep_ending or bare in _RESERVED else bare
 

@@ -16,17 +16,23 @@ from likewise.formats.files import read_bytes
 
 MAX_XML = 1 << 29  # bytes
 _DEEPEST = 64
+_MOST = 5_000_000  # elements, of some hundred bytes each
 
 
 @dataclass
 class Element:
-    """An element: its name, attributes, text before its first child, children, and the line it begins in."""
+    """An element: its name, attributes, the line it begins in, the parts of the text before its first child, and children."""
 
     tag: str
     attributes: dict[str, str]
     line: int
-    text: str = ""
+    parts: list[str] = field(default_factory=list)
     children: list[Element] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The text before its first child."""
+        return "".join(self.parts)
 
     def all(self, tag: str) -> Iterator[Element]:
         """The children of a name."""
@@ -50,11 +56,14 @@ def read_xml(path: Path) -> Element:
     content = read_bytes(path, MAX_XML)
     parser = expat.ParserCreate()
     root = Element("", {}, 0)
-    open_elements = [root]
+    open_elements, left = [root], [_MOST]
 
     def begin(tag: str, attributes: dict[str, str]) -> None:
         if len(open_elements) > _DEEPEST:
             raise InputError("it is nested too deeply", where=str(path), remedy="Check that it is the right file")
+        left[0] -= 1
+        if left[0] < 0:
+            raise InputError(f"it has more than {_MOST:,} elements", where=str(path), remedy="Split it into smaller files")
         element = Element(tag, attributes, parser.CurrentLineNumber)
         open_elements[-1].children.append(element)
         open_elements.append(element)
@@ -65,7 +74,7 @@ def read_xml(path: Path) -> Element:
 
     def text(data: str) -> None:
         if not open_elements[-1].children:
-            open_elements[-1].text += data
+            open_elements[-1].parts.append(data)
 
     def refuse(*_: object) -> None:
         raise InputError("it has a document type, by which a file can reach others", where=str(path), remedy="Take the DOCTYPE out")

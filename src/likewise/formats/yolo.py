@@ -20,7 +20,7 @@ from likewise.errors import InputError
 from likewise.formats.canvas import Canvas, box_around, outlined
 from likewise.formats.dataset import Dataset, name_images, without_ending
 from likewise.formats.dataset_json import read_beside
-from likewise.formats.files import for_each, problems_error, read_bytes
+from likewise.formats.files import for_each, problems_error, read_text, sniffed
 from likewise.formats.scan import has_ending, is_image, walk
 from likewise.formats.spread import plain_names, spread
 from likewise.formats.yolo_names import FILES, LISTS, Description, description_file, number_of, read_description, split_files
@@ -75,8 +75,7 @@ def _labels_of(folder: Path) -> list[str]:
 
 def _numeric(file: Path) -> bool:
     """Whether the first line of a text file is made of numbers, or there is none."""
-    with file.open("rb") as stream:
-        words = stream.readline(4096).split()
+    words = sniffed(file, _LARGEST, 4096).partition(b"\n")[0].split()
     try:
         return all(math.isfinite(float(word)) for word in words)
     except ValueError:
@@ -109,10 +108,7 @@ def _places(image: str) -> list[str]:
 
 def _rows(file: Path, classes: ClassTable | None, *, points: bool) -> list[Row]:
     """The lines of a file of labels. InputError lists every line that cannot be used."""
-    try:
-        lines = read_bytes(file, _LARGEST).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError("it is not a text file", where=str(file), remedy="Check that it holds labels") from error
+    lines = read_text(file, _LARGEST).splitlines()
     rows: list[Row] = []
     problems: list[tuple[str, str]] = []
     for place, line in enumerate(lines, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,12 @@ import yaml
 
 from likewise.data import ClassTable
 from likewise.errors import InputError
-from likewise.formats.files import inside, read_bytes
+from likewise.formats.files import ends_of, inside, read_text, sniffed
 
 FILES = ("data.yaml", "dataset.yaml", "data.yml")
 LISTS = ("obj.names", "classes.txt")
 _LARGEST = 1 << 20
+_DEEPEST = 16
 _SPLITS = ("train", "val", "test")
 
 
@@ -52,14 +54,14 @@ def description_file(folder: Path) -> Path | None:
     for name in (*FILES, *LISTS):
         if (folder / name).is_file():
             return folder / name
-    others = [file for file in sorted(folder.glob("*.y*ml")) if file.suffix in (".yaml", ".yml") and b"names" in read_bytes(file, _LARGEST)]
+    others = [file for file in sorted(folder.glob("*.y*ml")) if file.suffix in (".yaml", ".yml") and b"names" in sniffed(file, _LARGEST)]
     return others[0] if len(others) == 1 else None
 
 
 def read_description(file: Path) -> Description:
     """What such a file says; InputError for what is not YAML, aliases, and names that are no list and no table by number."""
     if file.name in LISTS:
-        return Description(_table([line.strip() for line in _text(file).splitlines() if line.strip()], file))
+        return Description(_table([line.strip() for line in read_text(file, _LARGEST).splitlines() if line.strip()], file))
     data = _yaml(file)
     if not isinstance(data, dict):
         raise InputError("it holds no names of classes", where=str(file), remedy='Write names: {0: "crack"}')
@@ -69,10 +71,15 @@ def read_description(file: Path) -> Description:
 
 def _yaml(file: Path) -> object:
     """What a YAML file holds, every value as it is written: a class may be called `no`. Aliases, by which a small file unfolds to gigabytes, are refused."""
-    text = _text(file)
+    text = read_text(file, _LARGEST)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise InputError("it has aliases (*name)", where=str(file), remedy="Write the values out")
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise InputError("it has aliases (*name)", where=str(file), remedy="Write the values out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise InputError("it is nested too deeply", where=str(file), remedy="Check that it is the right file")
         return _plain(yaml.compose(text, Loader=yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, InputError):
@@ -85,13 +92,6 @@ def _plain(node: Any) -> object:
     if isinstance(node, yaml.MappingNode):
         return {str(key.value): _plain(value) for key, value in node.value}
     return [_plain(each) for each in node.value] if isinstance(node, yaml.SequenceNode) else node.value if node is not None else None
-
-
-def _text(file: Path) -> str:
-    try:
-        return read_bytes(file, _LARGEST).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("it is not a text file in UTF-8", where=str(file), remedy="Save it as UTF-8") from error
 
 
 def _listed(value: object) -> list[object]:
@@ -125,29 +125,29 @@ def split_files(folder: Path, entries: list[str], images: Mapping[str, str], roo
 
     Paths that other machines wrote are taken from where the folder has them; InputError for none that lies outside.
     """
-    files = {(root / file).resolve(): name for name, file in images.items() if file}
+    files = {Path(os.path.realpath(root / file)): name for name, file in images.items() if file}
     for entry in entries:
         place = _found(folder, entry)
         if place is None:
             continue
         if place.is_dir():
-            below = place.resolve()
+            below = Path(os.path.realpath(place))
             yield from (name for path, name in files.items() if path.is_relative_to(below))
         else:
-            for line in (each.strip() for each in _text(place).splitlines()):
+            for line in (each.strip() for each in read_text(place, _LARGEST).splitlines()):
                 named = _found(folder, line) if line else None
-                if named is not None and named.resolve() in files:
-                    yield files[named.resolve()]
+                if named is not None and Path(os.path.realpath(named)) in files:
+                    yield files[Path(os.path.realpath(named))]
 
 
 def _found(folder: Path, written: str) -> Path | None:
     """What a path means in this folder: the longest of its ends that is there."""
-    steps = [step for step in written.replace("\\", "/").split("/") if step not in ("", ".", "..")]
-    for first in range(len(steps)):
+    ends = ends_of(written)
+    for end in ends:
         try:
-            place = inside(folder, "/".join(steps[first:]), "data.yaml")
+            place = inside(folder, end, "data.yaml")
         except InputError:
             continue
         if place.exists():
             return place
-    return folder if not steps else None
+    return folder if not ends and len(written) < 8 else None  # ".", "./", "../"

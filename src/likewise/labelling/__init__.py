@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from likewise.data.limits import limited_pixels
 from likewise.formats import ImageList, list_images
 from likewise.labelling.engine import check, run, usual_batch
 from likewise.labelling.merging import merge
@@ -51,4 +52,6 @@ def label_folder(
     name. Images that cannot be labelled are counted in the summary. Raises OutputError if `out` cannot be used.
     """
     listed = images if isinstance(images, ImageList) else list_images(Path(images))
-    return run(task, listed, Path(out), dataclasses.replace(options or RunOptions(), **fields), progress or Silent())
+    chosen = dataclasses.replace(options or RunOptions(), **fields)
+    with limited_pixels(chosen.max_pixels):
+        return run(task, listed, Path(out), chosen, progress or Silent())

@@ -147,7 +147,7 @@ def _label(
         lines = Lines(manifest, *(stack.enter_context(LineWriter(path)) for path in (folder.times, folder.truth)))
         recorder = Recorder(folder, writer, lines, sums, scorer, work.done.lines, options.only_unsure)
         behind = stack.enter_context(WriterThread(progress, folder.path))
-        for window in decoded_windows(task, work.windows(plan.window), options.decoding_threads(), options.max_pixels):
+        for window in decoded_windows(task, work.windows(plan.window), options.decoding_threads()):
             for answer in answers(task, window, plan, work.wanted, folder.save):
                 if isinstance(answer, Failed):
                     behind.submit(recorder.failed, answer.item, answer.error)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from likewise.data.images import MAX_PIXELS
+from likewise.data.limits import MAX_PIXELS
 from likewise.errors import UsageError
 from likewise.labelling.shards import Shard
 
@@ -23,7 +23,7 @@ class RunOptions:
     format: the format to write, a name of `likewise.formats.FORMATS`; overlays: also write NAME.overlay.jpg;
     only_unsure: write labels only where the confidence is below this (0..1); batch: images of one shape that go
     through the network together; workers: threads that decode, 0 for a number that suits the machine; max_pixels:
-    larger images are refused; resume: go on with the run that stands in the output
+    larger images and masks are refused; resume: go on with the run that stands in the output
     folder; shard: label only this share of the list, for another machine to label another; truth: reference labels to compare with, and their format
     and split where these must be told; report: write report.html at the end.
     """

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,13 +54,13 @@ class Failed:
     error: LikewiseError
 
 
-def decoded_windows(task: Task, windows: Iterable[list[Item]], threads: int, max_pixels: int) -> Iterator[list[Decoded]]:
+def decoded_windows(task: Task, windows: Iterable[list[Item]], threads: int) -> Iterator[list[Decoded]]:
     """The windows with their images decoded, in order; one window is decoded ahead."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     waiting: deque[list[Future[Decoded]]] = deque()
     try:
         for window in windows:
-            waiting.append([pool.submit(_decode, task, item, max_pixels) for item in window])
+            waiting.append([pool.submit(copy_context().run, _decode, task, item) for item in window])
             if len(waiting) > WINDOWS_AHEAD:
                 yield [future.result() for future in waiting.popleft()]
         while waiting:
@@ -106,7 +107,7 @@ class WriterThread:
 
     def submit(self, call: Callable[..., int], *arguments: object) -> None:
         """Have `call(*arguments)` done; it returns the number of images that it finished. Waits while too much is waiting."""
-        self._pending.append(self._pool.submit(call, *arguments))
+        self._pending.append(self._pool.submit(copy_context().run, call, *arguments))
         while len(self._pending) > UNWRITTEN or (self._pending and self._pending[0].done()):
             self._collect()
 
@@ -132,11 +133,11 @@ class WriterThread:
             ) from error
 
 
-def _decode(task: Task, item: Item, max_pixels: int) -> Decoded:
+def _decode(task: Task, item: Item) -> Decoded:
     start = time.perf_counter()
     result: Prepared | LikewiseError
     try:
-        result = task.prepare(item.path, max_pixels=max_pixels)
+        result = task.prepare(item.path)
     except ImageError as error:
         result = error
     except MemoryError:

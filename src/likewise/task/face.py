@@ -22,7 +22,7 @@ from likewise.backbones import CacheCounts, FeatureProvider, FeatureSpec, Featur
 from likewise.data import ClassTable, Example, LabelledImage, Prediction, Support, Target
 from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
-from likewise.data.images import MAX_PIXELS, ImageSource, read_image
+from likewise.data.images import ImageSource, read_image
 from likewise.errors import InputError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Progress, Query, to_device
 from likewise.methods.keypoints import with_heatmaps
@@ -177,12 +177,12 @@ class Task:
         """The (height, width) in pixels at which an image of `size` is shown to the backbone (the largest, if several)."""
         return max((self.ready().working_shape(size, spec) for spec in self._wishes), default=size)
 
-    def prepare(self, source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Prepared:
+    def prepare(self, source: ImageSource) -> Prepared:
         """An image decoded and resized; safe to call from several threads. Raises ImageError.
 
         Of a path the channels are shown that were chosen for the examples.
         """
-        return self.ready().prepare(self._shown(source), self._wishes, max_pixels=max_pixels)
+        return self.ready().prepare(self._shown(source), self._wishes)
 
     def predict_prepared(self, batch: Sequence[Prepared], times: StageTimes | None = None) -> list[Prediction]:
         """Predictions for prepared images, in order; the seconds of each stage are added to `times`."""

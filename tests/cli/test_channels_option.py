@@ -65,3 +65,21 @@ def test_more_examples_must_show_the_same_channels(run, bands, tiny, tmp_path):
     assert run("learn", tmp_path / "a.task", "--add", tmp_path / "more", "--channels", "4")[0] == 0
     task = load(tmp_path / "a.task")
     assert (task.channels.numbers, len(task.support)) == ((4,), 6)
+
+
+def test_every_verb_that_reads_examples_shows_the_channels_it_is_told(run, bands, tiny, tmp_path):
+    code, out, err = run("check", bands)
+    assert code == 4
+    assert out.count("--channels 3,2,1") == 3
+    code, out, err = run("check", bands, "--channels", "4,2,1")
+    assert code == 0, out + err
+    code, out, err = run("inspect", bands, "--channels", "4,2,1", "--json")
+    assert code == 0, err
+    code, out, err = run("convert", bands, tmp_path / "coco", "--format", "coco", "--channels", "4")
+    assert code == 0, err
+    assert (tmp_path / "coco/images/0.tif").read_bytes() == (bands / "images/0.tif").read_bytes()
+    assert run("check", tmp_path / "coco", "--channels", "4")[0] == 0
+    learning = ("--method", "prototype", *tiny[:2])
+    code, out, err = run("refine", bands, tmp_path / "refined", "--channels", "4,2,1", *learning)
+    assert code == 0, err
+    assert run("check", tmp_path / "refined", "--channels", "4,2,1")[0] == 0

@@ -11,7 +11,7 @@ import tifffile
 from likewise.data import ClassTable, Prediction
 from likewise.errors import ImageError
 from likewise.formats import open_writer, read_support
-from likewise.formats.georeference import TAGS, geo_tags
+from likewise.formats.georeference import TAGS, advice, geo_tags
 
 GEO = Path(__file__).resolve().parents[1] / "fixtures" / "formats" / "geo"
 TABLE = ClassTable.of(["crack", "stain"])
@@ -72,3 +72,19 @@ def test_a_damaged_picture_is_refused_by_name(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0" + bytes(8))
     with pytest.raises(ImageError, match="tags cannot be read"):
         geo_tags(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "words"), [("picture.tif", "geotiff", None), ("picture.tif", None, "--format geotiff"), ("picture.tif", "coco", "--format geotiff")]
+)
+def test_a_georeference_that_would_be_lost_is_told_of(name, format, words):
+    said = advice(GEO / name, format)
+    assert said is None if words is None else words in said
+
+
+def test_that_a_picture_has_none_is_told_where_one_was_hoped_for(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 5), np.uint8))
+    assert "has no georeference" in advice(tmp_path / "a.tif", "geotiff")
+    assert advice(tmp_path / "a.tif", "index-png") is None
+    (tmp_path / "b.tif").write_bytes(b"not a tiff")
+    assert advice(tmp_path / "b.tif", "geotiff") is None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from likewise.cli.options import MaxPixels
+from likewise.cli.options import ChannelList, MaxPixels, parsed_channels
 from likewise.cli.printing import say
 from likewise.errors import InputError
 
@@ -17,6 +17,7 @@ def check(
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="Labelled images in any format that is read.")],
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="Check the images of this split alone. [default: all that have labels]")] = None,
+    channels: ChannelList = None,
     max_pixels: MaxPixels = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -28,7 +29,7 @@ def check(
     from likewise.formats.checking import check as checked
 
     set_pixel_limit(max_pixels)
-    report = checked(examples, format=as_format, split=split)
+    report = checked(examples, format=as_format, split=split, channels=parsed_channels(channels))
     if as_json:
         problems = [{"where": each.where, "what": each.what, "remedy": each.remedy} for each in report.problems]
         print(json.dumps({"format": report.format, "layout": report.layout, "images": report.images, "problems": problems}, indent=2))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from likewise.cli.options import MaxPixels
+from likewise.cli.options import ChannelList, MaxPixels, parsed_channels
 from likewise.cli.printing import say
 
 
@@ -18,6 +18,7 @@ def convert(
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read IN in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="Convert the images of this split alone. [default: all that have labels]")] = None,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Also copy the images to where the format has them.")] = True,
+    channels: ChannelList = None,
     max_pixels: MaxPixels = 200_000_000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what FORMAT cannot hold, and write nothing.")] = False,
 ) -> None:
@@ -32,7 +33,7 @@ def convert(
 
     set_pixel_limit(max_pixels)
     must_be_new(out)
-    conversion = plan(source, format, from_format=as_format, split=split)
+    conversion = plan(source, format, from_format=as_format, split=split, channels=parsed_channels(channels))
     say(f"{source}: {conversion.dataset.format} ({conversion.dataset.layout}), {len(conversion.names)} labelled images", aside=True)
     for sentence in conversion.sentences():
         say(sentence, aside=True)

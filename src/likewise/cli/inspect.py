@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import MaxPixels
+from likewise.cli.options import ChannelList, MaxPixels, parsed_channels
 from likewise.cli.printing import printable, say
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="TASK|EXAMPLES", help="A .task file, or labelled examples.")],
     as_format: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="Read the examples in this format instead of the recognised one.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of the examples. [default: support]")] = None,
+    channels: ChannelList = None,
     max_pixels: MaxPixels = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -40,7 +41,7 @@ def inspect(
         from likewise.data.limits import set_pixel_limit
 
         set_pixel_limit(max_pixels)
-        read = formats.read_support(path, format=as_format, split=split)
+        read = formats.read_support(path, format=as_format, split=split, channels=parsed_channels(channels))
         say(read.sentence, aside=True)
         facts = _support_facts(read)
         lines = _support_lines(facts)

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import CacheFolder, CacheSize, ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, feature_store, parse_settings
+from likewise.cli.options import (
+    CacheFolder,
+    CacheSize,
+    ChannelList,
+    MaxPixels,
+    PresetName,
+    Settings,
+    UnlabelledName,
+    feature_store,
+    parse_settings,
+    parsed_channels,
+)
 from likewise.cli.printing import say
 from likewise.cli.summary import print_json, told
 from likewise.errors import UsageError
@@ -79,8 +90,8 @@ def label(
     Nothing that stands in LABELS is overwritten. A run that was stopped goes on with --resume; an image that cannot be
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
-    from likewise.data.channels import Channels
     from likewise.data.limits import set_pixel_limit
+    from likewise.formats.georeference import advice
     from likewise.labelling import RunOptions, Shard, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
@@ -102,7 +113,7 @@ def label(
         format=as_format,
         split=examples_split,
         unlabelled=None if unlabelled is None else unlabelled.value,
-        channels=None if channels is None else Channels.parse(channels),
+        channels=parsed_channels(channels),
         method=method,
         backbone=backbone,
         checkpoint=checkpoint,
@@ -121,6 +132,9 @@ def label(
     task, sentence = source.open()
     for words in (sentence, f"to label: {found.sentence}", _engine_sentence(task.fingerprint())):
         say(words, aside=True)
+    told_first = advice(found.root / found.names[0], format)
+    if told_first:
+        say(f"warning: {told_first}", aside=True)
     if dry_run or out is None:
         preview = look_ahead(task, found, usual_batch(task) if options.batch == "auto" else options.batch)
         print_json(preview.as_dict()) if as_json else _print_preview(preview)

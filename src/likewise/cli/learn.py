@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import CacheFolder, CacheSize, ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, feature_store, parse_settings
+from likewise.cli.options import (
+    CacheFolder,
+    CacheSize,
+    ChannelList,
+    MaxPixels,
+    PresetName,
+    Settings,
+    UnlabelledName,
+    feature_store,
+    parse_settings,
+    parsed_channels,
+)
 from likewise.cli.printing import say
 from likewise.errors import OutputError, UsageError
 
@@ -68,12 +79,11 @@ def learn(
     The file opens on any machine that has the weights. With --add or --forget EXAMPLES is an existing .task file: the
     task learns again without passing the examples it knows through the backbone.
     """
-    from likewise.data.channels import Channels
     from likewise.data.limits import set_pixel_limit
 
     set_pixel_limit(max_pixels)
     place = {"device": device, "engine": engine, "cache": feature_store(cache, cache_size)}
-    chosen = None if channels is None else Channels.parse(channels)
+    chosen = parsed_channels(channels)
     said = None if unlabelled is None else unlabelled.value
     reading = {"format": as_format, "split": split, "unlabelled": said, "targets": target or None, "most": first, "channels": chosen}
     if add or forget:

@@ -14,6 +14,7 @@ from likewise.errors import UsageError
 
 if TYPE_CHECKING:
     from likewise.backbones import FeatureStore
+    from likewise.data.channels import Channels
 
 CACHE_SIZE = 10_000_000_000  # bytes of features that `--cache` keeps unless it is told otherwise
 _UNITS = {unit: 1000**power for power, unit in enumerate(("", "kb", "mb", "gb", "tb"))} | {
@@ -102,3 +103,10 @@ def feature_store(folder: str | None, size: str | None) -> FeatureStore | None:
     store = FeatureStore(named, CACHE_SIZE if most is None and folder is not None else most)
     store.start()
     return store
+
+
+def parsed_channels(text: str | None) -> Channels | None:
+    """The channels of `--channels`, None for none. UsageError for what names none."""
+    from likewise.data.channels import Channels
+
+    return None if text is None else Channels.parse(text)

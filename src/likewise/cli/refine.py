@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from likewise.cli.options import MaxPixels, PresetName, Settings, UnlabelledName, parse_settings
+from likewise.cli.options import ChannelList, MaxPixels, PresetName, Settings, UnlabelledName, parse_settings, parsed_channels
 from likewise.cli.printing import say
 
 
@@ -33,6 +33,7 @@ def refine(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")] = "auto",
+    channels: ChannelList = None,
     max_pixels: MaxPixels = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
@@ -50,7 +51,13 @@ def refine(
     set_pixel_limit(max_pixels)
     must_be_new(out)
     promptable = None if by is None else SegmentAnything.opened(by)
-    read = formats.read_support(examples, format=as_format, split=split, unlabelled=None if unlabelled is None else unlabelled.value)
+    read = formats.read_support(
+        examples,
+        format=as_format,
+        split=split,
+        unlabelled=None if unlabelled is None else unlabelled.value,
+        channels=parsed_channels(channels),
+    )
     say(read.sentence, aside=True)
     learned = task.learn(
         read.support,

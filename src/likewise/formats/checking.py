@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likewise.data import ClassTable
+from likewise.data.channels import Channels
 from likewise.data.images import read_image
 from likewise.data.resolve import resolve
 from likewise.errors import InputError
@@ -27,13 +28,14 @@ class Report:
     problems: Sequence[InputError]
 
 
-def check(path: str | os.PathLike[str], *, format: str | None = None, split: str | None = None) -> Report:
+def check(path: str | os.PathLike[str], *, format: str | None = None, split: str | None = None, channels: Channels | None = None) -> Report:
     """Read every label and every pixel of labelled examples; problems are listed, not raised.
 
-    What makes a file or folder unreadable as a whole is the only problem then, or all that its files have. UsageError for a format that does not exist.
+    channels: as of `read_support`. What makes a file or folder unreadable as a whole is the only problem then, or all that its
+    files have. UsageError for a format that does not exist.
     """
     try:
-        dataset = open_dataset(Path(path), format)
+        dataset = open_dataset(Path(path), format).shown_as(channels)
     except InputError as error:
         return Report(format or "", "", 0, [*problems_of(error)])
     problems = [*_split_problems(dataset)]

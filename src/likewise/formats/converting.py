@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from likewise.data import ClassTable, Target
+from likewise.data.channels import Channels
 from likewise.data.example import Unlabelled
 from likewise.data.images import read_image
 from likewise.data.resolve import resolve
@@ -51,13 +52,16 @@ class Conversion:
             yield f"{self.format} cannot hold {need}: left out of {told}"
 
 
-def plan(path: str | os.PathLike[str], format: str, *, from_format: str | None = None, split: str | None = None) -> Conversion:
+def plan(
+    path: str | os.PathLike[str], format: str, *, from_format: str | None = None, split: str | None = None, channels: Channels | None = None
+) -> Conversion:
     """What converting a file or folder to a format would do; every label is read and checked, nothing is written.
 
+    channels: as of `read_support`; pictures are copied as they are.
     UsageError for a format that is not written; InputError as in `read_support`.
     """
     held_by(format)
-    return planned(open_dataset(Path(path), from_format), format, split)
+    return planned(open_dataset(Path(path), from_format).shown_as(channels), format, split)
 
 
 def planned(dataset: Dataset, format: str, split: str | None = None) -> Conversion:

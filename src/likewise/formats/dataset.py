@@ -5,6 +5,8 @@ Names and places are known and checked; the labels of an image are read when the
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.data import ClassTable, Example, Target
+from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
 from likewise.errors import InputError, close_match
 
@@ -43,6 +46,20 @@ class Dataset:
     embedded: Collection[str] = ()
     keypoints: Collection[str] = ()
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def shown_as(self, channels: Channels | None) -> Dataset:
+        """The same set with these channels of its pictures shown; None: with pictures of one channel or three."""
+        if channels is None:
+            return self
+        read = self.example
+
+        def example(name: str) -> Example:
+            found = read(name)
+            if isinstance(found.image, str | os.PathLike):
+                found.image = ChannelImage(os.fspath(found.image), channels)
+            return found
+
+        return dataclasses.replace(self, example=example)
 
     def check_images(self, names: Iterable[str]) -> None:
         """InputError if the image of one of these is not there."""

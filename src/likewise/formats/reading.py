@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import overload
 
 from likewise.data import ClassTable, Labels, Support, Target
-from likewise.data.channels import ChannelImage, Channels
+from likewise.data.channels import Channels
 from likewise.data.example import Unlabelled
 from likewise.data.resolve import resolve
 from likewise.errors import InputError
@@ -133,15 +133,12 @@ def read_support(
     shown, None for pictures of one or three. Raises InputError (file, field, reason, remedy) for what cannot be used.
     """
     place = Path(path)
-    dataset = open_dataset(place, format)
+    dataset = open_dataset(place, format).shown_as(channels)
     names, chosen = dataset.support_names(split)
     if not names and not dataset.vectors:
         raise InputError(f"there are no labelled images ({dataset.layout})", where=str(place), remedy="Label at least one image")
     dataset.check_images(names)
     examples, classes, about = choose(dataset, names, targets, most)
-    for example in examples if channels is not None else ():
-        if isinstance(example.image, (str, os.PathLike)) and channels is not None:
-            example.image = ChannelImage(os.fspath(example.image), channels)
     support = Support(examples, classes, about, unlabelled or dataset.unlabelled, dataset.vectors)
     held = _count(len(dataset.vectors), "class vector") if dataset.vectors else _count(len(support), "labelled image")
     sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {held}{_content(support)}"

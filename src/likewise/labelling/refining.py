@@ -61,7 +61,7 @@ def _written(task: Task, out: Path, watch: Watch | None, by: SegmentAnything | N
         write_atomic(out / "images" / f"{example.name}{source.suffix}", source.read_bytes())
         shown = np.zeros(example.labels.size, np.int16) if labels is None else labels
         write_atomic(out / "masks" / f"{example.name}.png", label_png(_stored(shown, task.classes.dtype)))
-        write_atomic(out / "overlays" / f"{example.name}.jpg", _overlay(source, shown))
+        write_atomic(out / "overlays" / f"{example.name}.jpg", _overlay(example.image, shown))
         if watch is not None:
             watch(index + 1, len(names))
     unlabelled = {example.labels.unlabelled for example in task.support.examples}
@@ -76,7 +76,7 @@ def _stored(labels: NDArray[np.integer], dtype: type[np.generic] | np.dtype[Any]
     return np.where(labels < 0, 255, labels).astype(np.uint8) if np.dtype(dtype) == np.uint8 else labels
 
 
-def _overlay(source: Path, labels: NDArray[np.integer]) -> bytes:
+def _overlay(image: str | os.PathLike[str], labels: NDArray[np.integer]) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(draw_labels(read_image(source), np.maximum(labels, 0), 0.45)).save(stream, "JPEG", quality=88)
+    Image.fromarray(draw_labels(read_image(image), np.maximum(labels, 0), 0.45)).save(stream, "JPEG", quality=88)
     return stream.getvalue()

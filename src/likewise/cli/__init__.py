@@ -28,6 +28,7 @@ from likewise.cli.merge import merge
 from likewise.cli.methods import methods
 from likewise.cli.printing import printable, say
 from likewise.cli.refine import refine
+from likewise.cli.suggest import suggest
 from likewise.cli.train import train
 from likewise.cli.verify import verify
 from likewise.cli.weights import weights_app
@@ -58,6 +59,7 @@ app.command("label")(label)
 app.command("merge")(merge)
 app.command("learn")(learn)
 app.command("refine")(refine)
+app.command("suggest")(suggest)
 app.command("inspect")(inspect)
 app.command("check")(check)
 app.command("convert")(convert)

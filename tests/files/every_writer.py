@@ -174,7 +174,7 @@ WRITERS: tuple[Writer, ...] = (
     *(of_format(each.name) for each in FORMATS if each.writes and each.name != "csv"),
     at_the_end("index-png", "likewise.formats.files", JSON),
     at_the_end("geotiff", "likewise.formats.files", JSON),
-    at_the_end("coco", "likewise.formats.coco_writer", "likewise.formats.coco_writer:_compact"),
+    at_the_end("coco", "likewise.formats.coco_writer", "likewise.formats.coco_writer:json_text"),
     at_the_end("voc", "likewise.formats.voc_writer", "likewise.formats.voc_writer:labelmap_text"),
     at_the_end("yolo", "likewise.formats.files", "likewise.formats.yolo_writer:encoded"),
     at_the_end("cvat", "likewise.formats.cvat_writer", "likewise.formats.cvat_writer:_numbered"),
@@ -192,7 +192,7 @@ WRITERS: tuple[Writer, ...] = (
         "conversion",
         "likewise.files",
         lambda folder, version: convert(plan(folder / "source", "coco"), folder / f"out{version}"),
-        "likewise.formats.coco_writer:_compact",
+        "likewise.formats.coco_writer:json_text",
         prepare=labelled_folder,
     ),
     Writer(

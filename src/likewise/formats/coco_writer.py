@@ -6,7 +6,6 @@ objects are not told apart), with a compressed run length, its area and box, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from likewise.data import ClassTable, Instance
 from likewise.data.geometry import Box
 from likewise.formats.encoder import Encoder
-from likewise.formats.files import atomic_file, json_bytes, read_json
+from likewise.formats.files import atomic_file, json_bytes, json_text, read_json
 from likewise.formats.rle import encode_mask
 from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Sheet
@@ -46,16 +45,16 @@ def encode_single(stem: str, sheet: Sheet) -> dict[str, bytes]:
 def merge(folder: Path, out: Path, classes: ClassTable) -> list[Path]:
     """Merge the parts that stand in `folder` into one file in `out`, in the order of the images' names; its relative path."""
     with atomic_file(out / MERGED) as stream:
-        stream.write(b'{"info": ' + _compact(_INFO) + b', "licenses": [],\n"images": [')
+        stream.write(b'{"info": ' + json_text(_INFO) + b', "licenses": [],\n"images": [')
         for number, (image, _) in enumerate(_merged(folder)):
-            stream.write((b",\n" if number else b"\n") + _compact(image))
+            stream.write((b",\n" if number else b"\n") + json_text(image))
         stream.write(b'\n],\n"annotations": [')
         written = 0
         for _, annotations in _merged(folder):
             for annotation in annotations:
-                stream.write((b",\n" if written else b"\n") + _compact(annotation))
+                stream.write((b",\n" if written else b"\n") + json_text(annotation))
                 written += 1
-        stream.write(b'\n],\n"categories": ' + _compact(_categories(classes)) + b"}\n")
+        stream.write(b'\n],\n"categories": ' + json_text(_categories(classes)) + b"}\n")
     return [Path(MERGED)]
 
 
@@ -104,10 +103,6 @@ def _merged(folder: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]
 
 def _categories(classes: ClassTable) -> list[dict[str, Any]]:
     return [{"id": number, "name": classes[number], "supercategory": ""} for number in classes]
-
-
-def _compact(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 ENCODER = Encoder(

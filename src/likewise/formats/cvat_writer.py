@@ -18,7 +18,7 @@ from likewise.formats.encoder import Encoder
 from likewise.formats.files import atomic_file
 from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Sheet
-from likewise.formats.xml_files import tag
+from likewise.formats.xml_files import tag, xml_bytes
 
 PARTS = ".cvat"
 _SKELETON = "keypoints"
@@ -29,7 +29,7 @@ _DRAWN: dict[str, object] = {"source": "manual", "occluded": 0, "z_order": 0}
 
 def encode(stem: str, sheet: Sheet) -> dict[str, bytes]:
     """File name -> content of the part of one image."""
-    return {f"{PARTS}/{stem}.xml": f"{_image(sheet)}\n".encode()}
+    return {f"{PARTS}/{stem}.xml": xml_bytes(f"{_image(sheet)}\n", sheet.name)}
 
 
 def _image(sheet: Sheet) -> str:

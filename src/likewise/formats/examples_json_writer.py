@@ -6,7 +6,6 @@ Label maps are PNG in labels/, dense maps NumPy arrays in dense/, objects and ov
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -17,7 +16,7 @@ from likewise.data import ClassTable, Target
 from likewise.formats.dense_files import safe_name
 from likewise.formats.encoder import Encoder
 from likewise.formats.examples_json import FILE
-from likewise.formats.files import atomic_file, read_json
+from likewise.formats.files import atomic_file, json_text, read_json
 from likewise.formats.index_png_writer import label_png
 from likewise.formats.rle import encode_mask
 from likewise.formats.scan import has_ending, walk_sorted
@@ -43,8 +42,7 @@ def encode(stem: str, sheet: Sheet) -> dict[str, bytes]:
         entry.setdefault("dense", {})[target] = path
     entry |= {field: value for field, value in _fields(sheet) if value}
     targets = {name: _target(sheet.targets.get(name, Target())) for name in sheet.dense}
-    part = json.dumps({"entry": entry, "targets": targets}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return {f"{PARTS}/{stem}.json": part.encode()} | files
+    return {f"{PARTS}/{stem}.json": json_text({"entry": entry, "targets": targets})} | files
 
 
 def _fields(sheet: Sheet) -> Iterator[tuple[str, Any]]:
@@ -73,14 +71,13 @@ def _merge(folder: Path, out: Path, classes: ClassTable) -> list[Path]:
     parts = walk_sorted(folder / PARTS, has_ending(".json")) if (folder / PARTS).is_dir() else ()
     targets: dict[str, Any] = {}
     with atomic_file(out / FILE) as stream:
-        stream.write(b'{"likewise": 1, "classes": ' + json.dumps({str(number): classes[number] for number in classes}, ensure_ascii=False).encode())
+        stream.write(b'{"likewise": 1, "classes": ' + json_text({str(number): classes[number] for number in classes}))
         stream.write(b',\n"examples": [')
         for place, part in enumerate(parts):
             content = read_json(folder / PARTS / part)
             targets |= content["targets"]
-            entry = json.dumps(content["entry"], ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            stream.write((b",\n" if place else b"\n") + entry.encode())
-        stream.write(b'\n],\n"targets": ' + json.dumps(targets, ensure_ascii=False, allow_nan=False).encode() + b"}\n")
+            stream.write((b",\n" if place else b"\n") + json_text(content["entry"]))
+        stream.write(b'\n],\n"targets": ' + json_text(targets) + b"}\n")
     return [Path(FILE)]
 
 

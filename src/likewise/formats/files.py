@@ -216,7 +216,16 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def json_bytes(value: object) -> bytes:
     """A value as UTF-8 JSON with a line break at the end; the same value gives the same bytes."""
-    return (json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+    return json_text(value, indent=1) + b"\n"
+
+
+def json_text(value: object, *, indent: int | None = None) -> bytes:
+    """A value as JSON, compact without `indent`: characters as they are, but for bytes of file names that are no text, which are escaped."""
+    separators = (",", ":") if indent is None else None
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent, separators=separators).encode()
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -166,7 +166,7 @@ def _image_of(task: TaskEntry, where: str) -> str:
     text = listed.get("image") or next((value for value in listed.values() if is_image(value.partition("?")[0]) or is_image(value)), "")
     try:
         parts = urlsplit(text)
-        told = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].replace("\\", "/")
+        told = parse_qs(parts.query, errors="surrogateescape").get("d", [unquote(parts.path, errors="surrogateescape")])[0].replace("\\", "/")
     except ValueError:
         told = ""
     steps = [step for step in told.split("/") if step not in ("", ".", "..")]

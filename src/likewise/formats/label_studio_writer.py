@@ -6,7 +6,7 @@ An object is a brush stroke in Label Studio's own run lengths, so that holes and
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from likewise.data import ClassTable
 from likewise.formats.brush_rle import encode_brush
 from likewise.formats.encoder import Encoder
-from likewise.formats.files import atomic_file, write_atomic
+from likewise.formats.files import atomic_file, json_text, write_atomic
 from likewise.formats.label_studio import CONFIG
 from likewise.formats.scan import has_ending, walk_sorted
 from likewise.formats.sheet import Sheet
@@ -33,8 +33,8 @@ def encode(stem: str, sheet: Sheet) -> dict[str, bytes]:
     said: dict[str, Any] = {"result": [each | {"id": f"r{place}"} for place, each in enumerate(_results(sheet))]}
     if sheet.predicted:
         said |= {"model_version": "likewise", "score": round(min((each.score for each in sheet.objects), default=1.0), 6)}
-    task = {"data": {"image": _LOCAL + quote(f"images/{sheet.name}")}, "predictions" if sheet.predicted else "annotations": [said]}
-    return {f"{PARTS}/{stem}.json": json.dumps(task, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()}
+    task = {"data": {"image": _LOCAL + quote(os.fsencode(f"images/{sheet.name}"))}, "predictions" if sheet.predicted else "annotations": [said]}
+    return {f"{PARTS}/{stem}.json": json_text(task)}
 
 
 def _results(sheet: Sheet) -> Iterator[dict[str, Any]]:

@@ -26,7 +26,7 @@ from likewise.formats.sheet import Sheet
 from likewise.formats.spread import lies_spread, plain
 from likewise.formats.voc import BOXES, IMAGES, LISTS, MASKS, OBJECTS
 from likewise.formats.voc_colours import LABELMAP, index_of, labelmap_text
-from likewise.formats.xml_files import tag
+from likewise.formats.xml_files import tag, xml_bytes
 
 _LIST = "default.txt"
 _LISTED = (("Segmentation", MASKS, ".png"), ("Main", BOXES, ".xml"))
@@ -46,7 +46,7 @@ def encode(stem: str, sheet: Sheet) -> dict[str, bytes]:
             each.shown.mark(told, index_of(place))
         files[f"{OBJECTS}/{stem}.png"] = _png(told, len(sheet.objects))
     if sheet.label_map is not None or sheet.boxes:
-        files[f"{BOXES}/{stem}.xml"] = f"{_annotation(stem, sheet)}\n".encode()
+        files[f"{BOXES}/{stem}.xml"] = xml_bytes(f"{_annotation(stem, sheet)}\n", sheet.name)
     return files
 
 

@@ -5,6 +5,7 @@ Document types are refused, and with them entities, external ones and those that
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +90,15 @@ def read_xml(path: Path) -> Element:
             raise
         raise InputError(f"it is not valid XML ({error})", where=str(path), remedy="Export it again") from error
     return root.children[0]
+
+
+def xml_bytes(text: str, where: str) -> bytes:
+    """XML as it is written. InputError for a name with bytes that are no text, which XML has no way to write."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(where).decode(errors="backslashreplace")
+        raise InputError("its name has bytes that are no UTF-8, which XML cannot hold", where=name, remedy="Rename it, or write another format") from error
 
 
 def tag(name: str, attributes: dict[str, object] | None = None, inside: str | Sequence[str] | None = None) -> str:

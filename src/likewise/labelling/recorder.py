@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likewise.data import Prediction
-from likewise.errors import LikewiseError
+from likewise.errors import InputError, LikewiseError
 from likewise.labelling.folder import OutputFolder
 from likewise.labelling.gallery import Gallery
 from likewise.labelling.lines import LineWriter, rounded
@@ -117,9 +117,13 @@ class Recorder:
         self._keep(item, record, comparison)
 
     def _labels(self, item: Item, prediction: Prediction) -> dict[str, Any]:
-        """Write the labels of an image: what the manifest says of the files."""
+        """Write the labels of an image: what the manifest says of the files, or why its format cannot hold them."""
         files, kept = {}, []
-        for path in self._writer.write(item.name, prediction):
+        try:
+            written = self._writer.write(item.name, prediction)
+        except InputError as error:
+            return {"files": {}, "error": error_record(error, item)}
+        for path in written:
             digest, stands = self._folder.commit(path)
             if stands:
                 files[path.as_posix()] = digest

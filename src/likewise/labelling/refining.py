@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from likewise.data.images import read_image
 from likewise.data.prediction import draw_labels
 from likewise.errors import InputError
 from likewise.files import replacing_folder
-from likewise.formats.files import must_be_new, write_atomic
+from likewise.formats.files import json_bytes, must_be_new, write_atomic
 from likewise.formats.index_png_writer import label_png
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def _written(task: Task, out: Path, watch: Watch | None, by: SegmentAnything | N
     unlabelled = {example.labels.unlabelled for example in task.support.examples}
     about: dict[str, Any] = {"classes": {str(number): name for number, name in task.classes.names.items()}, "split": {"support": names}}
     about |= {"unlabelled": "unknown"} if unlabelled == {"unknown"} else {}
-    write_atomic(out / "dataset.json", (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(out / "dataset.json", json_bytes(about))
     return Refined(tuple(drawn), tuple(kept))
 
 

@@ -1,0 +1,1 @@
+"""INSID3's algorithm on any backbone: no training, no SAM."""

@@ -88,6 +88,7 @@ KINDS: dict[str, str] = {
     "fs_hallucinator": "likewise.testing.golden.fs_hallucination:hallucinator",
     "peer_emat": "likewise.testing.golden.emat:emat",
     "peer_insid3": "likewise.testing.golden.insid3:insid3",
+    "peer_convpaint": "likewise.testing.golden.convpaint:convpaint",
 }
 
 

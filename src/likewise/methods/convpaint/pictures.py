@@ -33,8 +33,8 @@ def colours(pixels: NDArray[np.generic]) -> Tensor:
     Floating numbers are taken to be in 0..1; where some are not they are passed as they are, with a warning.
     """
     if pixels.dtype.kind in "ui":
-        low, high = (0 if pixels.dtype.kind == "u" else np.iinfo(pixels.dtype).min), np.iinfo(pixels.dtype).max
-        unit = torch.from_numpy(((pixels.astype(np.float64) - low) / (high - low)).astype(np.float32))
+        bounds = np.iinfo(pixels.dtype.str)
+        unit = torch.from_numpy(((pixels.astype(np.float64) - bounds.min) / (bounds.max - bounds.min)).astype(np.float32))
     else:
         unit = torch.from_numpy(pixels.astype(np.float32))
         if bool((unit < 0).any()) or bool((unit > 1).any()):

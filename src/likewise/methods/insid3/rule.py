@@ -49,6 +49,20 @@ class Judged:
     combined: Tensor
 
 
+def squared(mask: Tensor, side: int) -> Tensor:
+    """A mask (H, W) bool at side x side pixels, each from the pixel at its corner; the one at the mean place where none of these is the object's (ours).
+
+    Raises ValueError for an empty mask.
+    """
+    if not bool(mask.any()):
+        raise ValueError("the mask is empty")
+    found = resize_nearest(mask, (side, side))
+    if not bool(found.any()):
+        row, column = (torch.nonzero(mask).double().mean(dim=0) * side / torch.tensor(mask.shape)).long().tolist()
+        found[row, column] = True
+    return found
+
+
 def token_mask(mask: Tensor, grid: tuple[int, int]) -> Tensor:
     """The patches (h, w) bool that a mask (S, S) of 0 and 1 covers: by the four pixels in the middle of each, or what stands in for that.
 
@@ -78,12 +92,14 @@ def prototype(d: Tensor, masks: Tensor) -> Tensor:
     return normalize(means.mean(dim=0), dim=0)
 
 
-def votes(d: Tensor, examples: Tensor, masks: Tensor) -> Tensor:
-    """In how many examples the most similar token lies under the mask: query d (P, C), examples (E, Q, C), masks (E, Q) bool -> (P,)."""
-    found = torch.zeros(len(d), dtype=torch.long)
-    for tokens, mask in zip(examples, masks, strict=True):
-        found += torch.cat([mask[(part @ tokens.T).argmax(dim=1)] for part in torch.split(d, _AT_ONCE)])
-    return found
+def nearest(d: Tensor, examples: Tensor) -> Tensor:
+    """The most similar token of each example for each token of a query: d (P, C), examples (E, Q, C) -> (E, P) in 0..Q-1."""
+    return torch.stack([torch.cat([(part @ tokens.T).argmax(dim=1) for part in torch.split(d, _AT_ONCE)]) for tokens in examples])
+
+
+def votes(likest: Tensor, masks: Tensor) -> Tensor:
+    """In how many examples the most similar token lies under the mask: likest (E, P) as of `nearest`, masks (E, Q) bool -> (P,)."""
+    return masks.gather(1, likest).sum(dim=0)
 
 
 def candidates(forward: Tensor, backward: Tensor, shots: int) -> Tensor:

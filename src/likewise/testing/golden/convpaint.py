@@ -27,12 +27,13 @@ def _layers(case: Case) -> Mapping[str, Any]:
     from likewise.methods.convpaint import pictures, vgg
 
     config = case.config
+    height, width = config["hw"]
     layers = [int(name.split()[0].removeprefix("features.")) for name in config["layers"]]
-    reach, size, scales = vgg.reach_of(layers), tuple(config["hw"]), config["scalings"]
-    around = pictures.paddings(size, scales, reach)
+    reach, scales = vgg.reach_of(layers), config["scalings"]
+    around = pictures.paddings((height, width), scales, reach)
     stated = {"padding": reach.padding, "stride": reach.stride, "paddings": [list(side) for side in around]}
     assert all(config.get(name, value) == value for name, value in stated.items()), f"paddings are {stated}"
-    pixels = seeded.image("image", *size, case.seed).transpose(2, 0, 1)
+    pixels = seeded.image("image", height, width, case.seed).transpose(2, 0, 1)
     maps = pictures.colours(pixels) if config["rgb"] else pictures.channels(pixels[:2])
     weights = {name: torch.from_numpy(array) for name, array in case.weights().items()}
     network = partial(vgg.hooked, weights, layers)
@@ -46,8 +47,9 @@ def _patches(case: Case) -> Mapping[str, Any]:
 
     from likewise.methods.convpaint import pictures
 
-    patch, size = case.config["patch"], tuple(case.config["hw"])
-    padded = pictures.patch_padded(pictures.colours(seeded.image("image", *size, case.seed).transpose(2, 0, 1)), patch)
+    patch, (height, width) = case.config["patch"], case.config["hw"]
+    size = (height, width)
+    padded = pictures.patch_padded(pictures.colours(seeded.image("image", height, width, case.seed).transpose(2, 0, 1)), patch)
     around = [[0, padded.shape[1] - size[0]], [0, padded.shape[2] - size[1]]]
     assert case.config.get("paddings", around) == around, f"paddings are {around}"
     tokens = _toy_tokens(padded, patch)

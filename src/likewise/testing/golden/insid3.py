@@ -40,7 +40,7 @@ def _run(case: Case) -> Mapping[str, Any]:
     flat = masks.flatten(1)
     likest = rule.prototype(d[:-1], flat)
     forward = d[-1] @ likest
-    chosen = rule.candidates(forward, rule.votes(d[-1], d[:-1], flat), len(flat))
+    chosen = rule.candidates(forward, rule.votes(rule.nearest(d[-1], d[:-1]), flat), len(flat))
     groups = rule.clustered(x[-1], d[-1], config["tau"])
     said = rule.judged(groups, chosen, forward, likest)
     kept = (said.combined > config["merge_threshold"])[groups.member].reshape(grid)

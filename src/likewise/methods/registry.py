@@ -165,6 +165,12 @@ TABLE = (
         "INSID3's algorithm on the backbone: clusters of tokens that are like the examples' mean and reach them again; nothing is trained",
         "INSID3 2026 (arXiv 2603.28480)",
     ),
+    Listed(
+        "convpaint",
+        "likewise.methods.convpaint:Convpaint",
+        "pixel classification: a forest of trees on features of labelled patches, or of pixels by filters that need no weights",
+        "convpaint 2026; after ilastik (Berg et al. 2019)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

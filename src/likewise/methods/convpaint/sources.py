@@ -15,7 +15,7 @@ from likewise.backbones.features import ImageFeatures
 from likewise.errors import UsageError, WeightsError
 from likewise.functional.filter_bank import filter_bank
 from likewise.methods.convpaint.pictures import colours, pyramid
-from likewise.methods.convpaint.vgg import hooked, needed, reach_of
+from likewise.methods.convpaint.vgg import check_layers, hooked, needed, reach_of
 from likewise.weights import read_lightning
 
 TOKENS, FILTERS = "tokens", "filters"
@@ -27,10 +27,12 @@ def vgg_weights(path: str, layers: Sequence[int]) -> dict[str, Tensor]:
     Raises UsageError for places without a convolution.
     """
     try:
-        reach_of(layers)
-        names = needed(layers)
+        check_layers(layers)
     except ValueError as error:
         raise UsageError(str(error), where="layers", remedy="Name convolutions, as 0, 2 or 5") from error
+    names = needed(layers)
+    if not Path(path).is_file():
+        raise WeightsError("there is no such file of a VGG-16", where=path, remedy="Check the path, or set features to tokens or filters")
     tensors = read_lightning(Path(path))
     missing = [name for name in names if name not in tensors]
     if missing:

@@ -21,6 +21,14 @@ def _places() -> list[str]:
 PLACES = _places()
 
 
+def check_layers(layers: Sequence[int]) -> None:
+    """ValueError unless there is a convolution at every one of these places, and at least one place."""
+    convolutions = [place for place, part in enumerate(PLACES) if part == "conv"]
+    strange = [layer for layer in layers if layer not in convolutions]
+    if strange or not layers:
+        raise ValueError(f"there is no convolution at {strange or 'no place'} of VGG-16, only at {convolutions}")
+
+
 def reach_of(layers: Sequence[int]) -> Reach:
     """How far the network looks at the deepest of these layers.
 
@@ -40,9 +48,7 @@ def hooked(weights: Mapping[str, Tensor], layers: Sequence[int], images: Tensor)
     The deepest comes before its ReLU, all others behind theirs. official: the ReLU writes into what was hooked. Raises ValueError for a
     place without a convolution, KeyError for weights that are missing.
     """
-    strange = [layer for layer in layers if layer not in range(len(PLACES)) or PLACES[layer] != "conv"]
-    if strange:
-        raise ValueError(f"there is no convolution at {strange} of VGG-16, only at {[n for n, part in enumerate(PLACES) if part == 'conv']}")
+    check_layers(layers)
     found: dict[int, Tensor] = {}
     x = images
     for place, part in enumerate(PLACES[: max(layers) + 1]):

@@ -12,13 +12,16 @@ from torch import Tensor
 
 from likewise.errors import MissingExtraError
 
+_AT_ONCE = 1024  # rows that go down all trees together: their features stay near the processor
+
 
 def grown(rows: Tensor, places: Tensor, weight: Tensor, count: int, *, trees: int = 100, seed: int = 0) -> dict[str, Tensor]:
     """The nodes of all trees, one after the other, with scikit-learn's own settings for a random forest.
 
-    rows (R, F), places (R,) in 0..count-1, weight (R,) -> "features" (M,), "thresholds" (M,): at most that goes "left" (M,), else "right" (M,), a leaf leads to
-    itself; "values" (M, count) shares of the classes; "roots" (T,). Rows are sorted by their bytes first, so that a seed means the same whatever their
-    order; of equal rows the heavier comes first. Raises MissingExtraError without scikit-learn.
+    rows (R, F), places (R,) in 0..count-1, weight (R,) -> "features" (M,), "thresholds" (M,), "children" (2M,): of each node the one
+    above its threshold and the one up to it, a leaf leads to itself; "values" (M, count) shares of the classes; "roots" (T,).
+    Rows are sorted by their bytes first, so that a seed means the same whatever their order; of equal rows the heavier comes first.
+    Raises MissingExtraError without scikit-learn.
     """
     try:
         from sklearn.ensemble import RandomForestClassifier
@@ -26,9 +29,9 @@ def grown(rows: Tensor, places: Tensor, weight: Tensor, count: int, *, trees: in
         raise MissingExtraError("growing a forest needs scikit-learn", where="convpaint", remedy="Type `pip install 'likewise[forest]'`") from error
     table = np.ascontiguousarray(rows.float().numpy())
     order = sorted(range(len(table)), key=lambda row: (table[row].tobytes(), -float(weight[row])))
-    forest = RandomForestClassifier(n_estimators=trees, random_state=seed)
+    forest = RandomForestClassifier(n_estimators=trees, random_state=seed, n_jobs=torch.get_num_threads())
     forest.fit(table[order], places.numpy()[order], sample_weight=weight.numpy()[order].astype(np.float64))
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("features", "thresholds", "left", "right", "values", "roots")}
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("features", "thresholds", "children", "values", "roots")}
     start = 0
     for tree in (each.tree_ for each in forest.estimators_):
         for name, part in _nodes(tree, forest.classes_, count, start).items():
@@ -39,23 +42,24 @@ def grown(rows: Tensor, places: Tensor, weight: Tensor, count: int, *, trees: in
 
 def answers(rows: Tensor, forest: Mapping[str, Tensor]) -> Tensor:
     """Probabilities (R, count): the mean over trees of the shares in the leaf where a row (R, F) ends."""
-    found = rows.new_zeros(len(rows), forest["values"].shape[1])
-    for root in forest["roots"].tolist():
-        found += forest["values"][_leaves(rows, forest, root)]
-    return found / len(forest["roots"])
+    found = [
+        forest["values"].index_select(0, _leaves(part, forest)).reshape(len(part), len(forest["roots"]), -1).mean(dim=1) for part in torch.split(rows, _AT_ONCE)
+    ]
+    return torch.cat(found)
 
 
-def _leaves(rows: Tensor, forest: Mapping[str, Tensor], root: int) -> Tensor:
-    """The node (R,) in which each row ends; rows that have arrived are not asked again."""
-    ends = torch.full((len(rows),), root, dtype=torch.long)
-    under_way = torch.arange(len(rows))
-    while len(under_way):
-        node = ends[under_way]
-        goes_left = rows[under_way, forest["features"][node].long()] <= forest["thresholds"][node]
-        after = torch.where(goes_left, forest["left"][node], forest["right"][node]).long()
-        ends[under_way] = after
-        under_way = under_way[after != node]
-    return ends
+def _leaves(rows: Tensor, forest: Mapping[str, Tensor]) -> Tensor:
+    """The nodes (R*T,) in which rows end, tree by tree; all go down a level at a time, and stay where they have arrived."""
+    numbers = rows.reshape(-1)
+    starts = (torch.arange(len(rows), dtype=torch.int32) * rows.shape[1]).repeat_interleave(len(forest["roots"]))
+    node = forest["roots"].repeat(len(rows))
+    while True:
+        asked = numbers.index_select(0, forest["features"].index_select(0, node) + starts)
+        goes_left = asked <= forest["thresholds"].index_select(0, node)
+        after = forest["children"].index_select(0, 2 * node + goes_left.int())
+        if torch.equal(after, node):
+            return node
+        node = after
 
 
 def _nodes(tree: Any, places: NDArray[np.int64], count: int, start: int) -> dict[str, Tensor]:
@@ -67,8 +71,7 @@ def _nodes(tree: Any, places: NDArray[np.int64], count: int, start: int) -> dict
     found = {
         "features": np.where(is_leaf, 0, tree.feature).astype(np.int32),
         "thresholds": _rounded_down(tree.threshold),
-        "left": (np.where(is_leaf, own, tree.children_left) + start).astype(np.int32),
-        "right": (np.where(is_leaf, own, tree.children_right) + start).astype(np.int32),
+        "children": (np.where(is_leaf, own, (tree.children_right, tree.children_left)).T.ravel() + start).astype(np.int32),
         "values": values,
         "roots": np.array([start], np.int32),
     }

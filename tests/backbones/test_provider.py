@@ -205,6 +205,47 @@ class TestFeaturesOnDisk:
         assert (first.grid, first.size) == (second.grid, second.size)
 
 
+class TestPositions:
+    wish = FeatureSpec(layers=(-1,), side=112, squash=True, debias=0.25)
+
+    def test_they_are_those_of_a_black_picture_of_the_working_shape(self, provider):
+        found = features(provider, noise(30, 60, 90), self.wish)
+        black = features(provider, np.zeros((112, 112, 3), np.uint8), FeatureSpec(layers=(-1,), side=112, squash=True))
+        unit = torch.nn.functional.normalize(black.tokens[-1].double(), dim=1)
+        values, vectors = torch.linalg.eigh(torch.cov(unit.T))
+        expected = vectors[:, values.argsort(descending=True)[:12]].float()
+        torch.testing.assert_close(found.positions @ found.positions.T, expected @ expected.T, atol=1e-3, rtol=0)
+
+    def test_pictures_of_one_working_shape_share_one_pass(self, provider, monkeypatch):
+        calls, honest = [], provider.engine(self.wish).run
+        monkeypatch.setattr(provider.engine(self.wish), "run", lambda views: calls.append(views.shape) or honest(views))
+        one, two = (features(provider, noise(seed, 60, 90), self.wish) for seed in (31, 32))
+        assert one.positions is two.positions
+        assert len(calls) == 3
+
+    def test_tokens_and_what_is_kept_on_disk_stay_as_they_are(self, tmp_path):
+        image, plain = noise(33, 60, 90), FeatureSpec(layers=(-1,), side=112, squash=True)
+        kept = FeatureProvider(load_backbone(NAME), engine="torch", precision="float32", features=tmp_path)
+        first = features(kept, image, plain)
+        second = features(kept, image, self.wish)
+        assert torch.equal(first.tokens, second.tokens)
+        assert (kept.store.counts.hits, kept.store.counts.misses) == (1, 1)
+        assert first.positions is None
+
+    def test_placeless_tokens_have_no_part_along_them_and_without_the_wish_nothing_changes(self, provider):
+        found = features(provider, noise(34, 60, 90), self.wish)
+        assert (found.placeless().tokens @ found.positions).abs().max() < 1e-5
+        plain = features(provider, noise(34, 60, 90), SPEC)
+        assert plain.placeless() is plain
+
+    def test_of_many_working_shapes_the_latest_are_kept(self, provider):
+        from likewise.backbones import provider as module
+
+        for width in range(module._BLANKS + 3):
+            provider.positions((28, 28 + 14 * width), changed(layers=(-1,), debias=0.05))
+        assert len(provider._positions) == module._BLANKS
+
+
 def test_preparing_a_large_array_makes_no_more_than_a_copy_of_it(provider):
     import tracemalloc
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+
+from likewise.functional.debiasing import without_positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,8 @@ class FeatureSpec:
     backbone: the name of another network than the task's own, "" for that, None for none: the view itself is the answer, as
     `pixels`, for methods that run networks themselves; short, with None alone: how far a picture may be from a square to become
     one of `side` pixels, others keep their shape with a shorter side of that many (with squash no others are left; with pad the
-    longer side has that many, and nothing is filled).
+    longer side has that many, and nothing is filled);
+    debias: also the directions in which tokens say where they stand (`functional.debiasing`), as many as this share of the width, 0: not.
     """
 
     layers: tuple[int, ...] = (-1,)
@@ -36,7 +39,11 @@ class FeatureSpec:
     copy: int = 0
     tile: int = 0
     short: float = 0.0
+    debias: float = 0.0
     backbone: str | None = ""
+
+
+TENSORS = ("tokens", "prefix", "q", "k", "pixels", "prefix_qk", "positions")  # of `ImageFeatures`
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class ImageFeatures:
     tokens: (L, P, D) patch tokens of the asked layers in row-major order, half precision;
     prefix: (L, T-P, D) class and register tokens; grid: (h, w) with P = h*w; size: (H, W) of the user's image;
     q, k: (A, P, D/A) of the last block where asked for, prefix_qk: (2, A, T-P, D/A) those of the prefix tokens;
-    pixels: (3, h', w') uint8 RGB, the picture where asked for.
+    pixels: (3, h', w') uint8 RGB, the picture where asked for; positions: (D, s) directions of the last asked layer to be taken out, of all pictures
+    of that working shape the same.
     Of a mirrored copy everything stands where it stands in the picture itself.
     """
 
@@ -58,6 +66,15 @@ class ImageFeatures:
     k: Tensor | None = None
     pixels: Tensor | None = None
     prefix_qk: Tensor | None = None
+    positions: Tensor | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that are there, by name."""
+        return {name: tensor for name in TENSORS if (tensor := getattr(self, name)) is not None}
+
+    def placeless(self) -> ImageFeatures:
+        """The same with tokens of length 1 that say nothing of where they stand; as it is where no directions were asked for."""
+        return self if self.positions is None else replace(self, tokens=without_positions(self.tokens, self.positions))
 
     def joined(self) -> Tensor:
         """All layers side by side, each token of each layer scaled to length 1: (P, L*D) float32."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,9 @@ from likewise.backbones.tiles import Tiling, plan_tiles
 from likewise.data.geometry import by_longer_side, fitted_size, resize_image, short_side, squash_image, working_grid
 from likewise.data.images import ImageSource, image_digest, image_size, read_image
 from likewise.errors import UsageError
+from likewise.functional.debiasing import position_basis
+
+_BLANKS = 16  # working shapes of which the directions of places are kept
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class FeatureProvider:
         self._wish, self._precision, self._cache = engine, precision, cache
         self._engines: dict[tuple[tuple[int, ...], bool, int], Engine] = {}
         self._others: dict[str, FeatureProvider] = {}
+        self._positions: dict[tuple[tuple[int, int], FeatureSpec], Tensor] = {}
         folder = features or folder_of_environment()
         self.store = FeatureStore(folder) if isinstance(folder, Path) else folder
 
@@ -125,12 +129,15 @@ class FeatureProvider:
         if (own := self.serving(spec)) is not self:
             return own.extract(images, spec, times)
         times = StageTimes() if times is None else times
-        groups: dict[tuple[int, ...], list[int]] = {}
+        groups: dict[tuple[int, int, int], list[int]] = {}
         for index, image in enumerate(images):
-            groups.setdefault(image.views[spec].shape, []).append(index)
+            groups.setdefault(_shape(image.views[spec]), []).append(index)
         found: dict[int, ImageFeatures] = {}
-        for group in groups.values():
+        for (height, width, _), group in groups.items():
             found |= zip(group, self._group([images[index] for index in group], spec, times), strict=True)
+            if spec.debias:
+                basis = self.positions((height, width), spec)
+                found |= {index: replace(found[index], positions=basis) for index in group}
         return [found[index] for index in range(len(images))]
 
     def _group(self, images: Sequence[Prepared], spec: FeatureSpec, times: StageTimes) -> list[ImageFeatures]:
@@ -171,6 +178,23 @@ class FeatureProvider:
         if key not in self._engines:
             self._engines[key] = make_engine(self.backbone, spec, engine=self._wish, device=self.device, precision=self._precision, cache=self._cache)
         return self._engines[key]
+
+    def positions(self, shape: tuple[int, int], spec: FeatureSpec) -> Tensor:
+        """The directions (D, s) in which tokens of a black picture of (height, width) pixels differ most, s the wish's share of the width; one pass a shape.
+
+        Raises UsageError where the share leaves none, or as many as there are.
+        """
+        key = (shape, replace(spec, copy=0, pixels=0))
+        if key not in self._positions:
+            blank = self._run(np.zeros((1, *shape, 3), np.uint8), spec)[0][0, -1, self.backbone.config.prefix :].float().cpu()
+            try:
+                found = position_basis(blank, round(spec.debias * blank.shape[1]))
+            except ValueError as error:
+                raise UsageError(str(error), where="debias", remedy="Take a share of the width between 0 and 1, or a larger working size") from error
+            while len(self._positions) >= _BLANKS:
+                self._positions.pop(next(iter(self._positions)))
+            self._positions[key] = found
+        return self._positions[key]
 
     def describe(self, spec: FeatureSpec) -> dict[str, str]:
         """What an answer depends on besides the weights: engine, precision, device, instruction set."""
@@ -230,6 +254,11 @@ class FeatureProvider:
 def by_pil(spec: FeatureSpec) -> bool:
     """Whether a wish asks for PIL's bilinear filter, as published methods that see squares do."""
     return spec.squash or spec.pad
+
+
+def _shape(view: NDArray[np.uint8]) -> tuple[int, int, int]:
+    height, width, depth = view.shape
+    return height, width, depth
 
 
 def _bare(image: Prepared, spec: FeatureSpec) -> ImageFeatures:

@@ -76,9 +76,10 @@ def answer(
 
 @dataclass(frozen=True, kw_only=True)
 class ReadoutSettings(MethodSettings):
-    """side: the working size."""
+    """side: the working size; debias: the share of the width in directions that are taken out because they say where a token stands (`insid3`), 0: none."""
 
     side: int = 448
+    debias: float = 0.0
 
 
 class PatchReadout(Method):
@@ -115,7 +116,7 @@ class PatchReadout(Method):
 
     def learn(self, support: Support, features: Features) -> Memory:
         """The tensors of the classes under `classes.`, those of each dense target under `dense.NAME.`."""
-        found, own = {}, features[self._spec]
+        found, own = {}, [item.placeless() for item in features[self._spec]]
         if support.classes.names:
             found["classes."] = self.fit_classes(rows_of(support, own))
         for name in support.targets:
@@ -125,11 +126,11 @@ class PatchReadout(Method):
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
         """Logits and dense components of every query."""
-        return [self._answer(item, memory) for item in features[self._spec]]
+        return [self._answer(item.placeless(), memory) for item in features[self._spec]]
 
     @property
     def _spec(self) -> FeatureSpec:
-        return FeatureSpec(layers=(-1,), side=self.settings.side)
+        return FeatureSpec(layers=(-1,), side=self.settings.side, debias=self.settings.debias)
 
     def _answer(self, item: ImageFeatures, memory: Memory) -> RawPrediction:
         tokens, classes = item.joined(), _under(memory, "classes.")

@@ -159,6 +159,18 @@ TABLE = (
         "a class for the whole picture, of classes with a vector and no image: a trained network compares both; needs a checkpoint",
         "Sung et al. 2018",
     ),
+    Listed(
+        "insid3",
+        "likewise.methods.insid3:Insid3",
+        "INSID3's algorithm on the backbone: clusters of tokens that are like the examples' mean and reach them again; nothing is trained",
+        "INSID3 2026 (arXiv 2603.28480)",
+    ),
+    Listed(
+        "convpaint",
+        "likewise.methods.convpaint:Convpaint",
+        "pixel classification: a forest of trees on features of labelled patches, or of pixels by filters that need no weights",
+        "convpaint 2026; after ilastik (Berg et al. 2019)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

@@ -40,13 +40,13 @@ def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: st
 
     settings: what the user sets, over what the checkpoint says of itself, over the preset; checkpoint: a safetensors file, a folder
     that `save_pretrained` wrote, "random" for untrained tensors, or None, which takes the weights that come with this program where
-    there are any for the backbone. The backbone "auto" becomes that of the checkpoint, "none" for one that brings its network.
+    there are any for the backbone. The backbone "auto" becomes that of the checkpoint, "none" for one that brings its network and for methods that read none.
     Raises UsageError for unknown names and for a method without checkpoints, WeightsError where one is needed and not there, of another
     method, or for another backbone.
     """
     method = make_method(name, preset, settings)
     if not method.trained and (checkpoint is None or not method.optional_checkpoint):
-        return Equipped(method if checkpoint is None else method.equipped({}), {}, backbone)  # which says that there is nothing to load
+        return Equipped(method if checkpoint is None else method.equipped({}), {}, _needed(method, backbone))  # `equipped` says that there is nothing to load
     if str(checkpoint) == "random":
         return Equipped(method.equipped(None), {"checkpoint": {"name": "random", "sha256": ""}}, backbone)
     path = _shipped(name, backbone) if checkpoint is None else Path(checkpoint)
@@ -61,8 +61,7 @@ def equip(name: str, preset: Preset, settings: Mapping[str, Any], checkpoint: st
     if not method.keeps_checkpoint:
         note_checkpoint(path, digest)
     ready = method.equipped(tensors)
-    backbone = "none" if backbone == "auto" and not ready.reads_backbone() else backbone
-    return Equipped(ready, {"checkpoint": {"name": path.name, "sha256": digest}}, backbone, card)
+    return Equipped(ready, {"checkpoint": {"name": path.name, "sha256": digest}}, _needed(ready, backbone), card)
 
 
 def equipped_again(method: Method, roles: Mapping[str, Mapping[str, str]]) -> Method:
@@ -74,6 +73,10 @@ def equipped_again(method: Method, roles: Mapping[str, Mapping[str, str]]) -> Me
         return method.equipped(None)
     tensors, _ = read_checkpoint(find_checkpoint(facts["name"], facts["sha256"], method.shipped()))
     return method.equipped(tensors)
+
+
+def _needed(method: Method, backbone: str) -> str:
+    return "none" if backbone == "auto" and not method.reads_backbone() else backbone
 
 
 def _check_card(card: Card, name: str, method: Method, path: Path) -> None:

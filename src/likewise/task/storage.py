@@ -14,6 +14,7 @@ from torch import Tensor
 
 import likewise
 from likewise.backbones import FeatureSpec, ImageFeatures
+from likewise.backbones.features import TENSORS
 from likewise.data import ClassTable, LabelKind, LabelledImage, Labels, Support, Target
 from likewise.data.class_vectors import joined_vectors
 from likewise.data.classes import MAX_CLASSES
@@ -79,7 +80,7 @@ def write(task: Task, path: Path, *, compact: bool, thumbnails: bool, overwrite:
             manifest["labels"].append(facts)
             tensors |= {f"labels/{index}/{name}": tensor for name, tensor in arrays.items()}
             for place, item in enumerate(features.values()):
-                tensors |= {f"features/{index}/{place}/{name}": tensor for name, tensor in _feature_tensors(item).items()}
+                tensors |= {f"features/{index}/{place}/{name}": tensor for name, tensor in item.tensors().items()}
         manifest["specs"] = [asdict(spec) for spec in task.kept[0]] if task.kept else []
         manifest["grids"] = [[list(item.grid) for item in features.values()] for features in task.kept]
     if task.support.class_vectors:
@@ -177,15 +178,10 @@ def _features(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Kep
             parts = _under(tensors, f"features/{index}/{place}/")
             rows, columns = manifest["grids"][index][place]
             height, width = facts["size"]
-            more = (parts.get(name) for name in ("q", "k", "pixels", "prefix_qk"))
-            own[spec] = ImageFeatures(parts["tokens"], parts["prefix"], (rows, columns), (height, width), *more)
+            more = {name: parts.get(name) for name in TENSORS[2:]}
+            own[spec] = ImageFeatures(parts["tokens"], parts["prefix"], (rows, columns), (height, width), **more)
         kept.append(own)
     return kept
-
-
-def _feature_tensors(features: ImageFeatures) -> dict[str, Tensor]:
-    found = {name: getattr(features, name) for name in ("tokens", "prefix", "q", "k", "pixels", "prefix_qk")}
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def _holds_pixels(kept: Kept) -> bool:

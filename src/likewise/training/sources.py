@@ -173,5 +173,5 @@ def moved(features: ImageFeatures, device: torch.device) -> ImageFeatures:
     """The same on a device."""
     if device.type == "cpu":
         return features
-    names = ("tokens", "prefix", "q", "k", "pixels", "prefix_qk")
-    return replace(features, **{name: tensor.to(device) for name in names if (tensor := getattr(features, name)) is not None})
+    moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in features.tensors().items()}
+    return replace(features, **moved)

@@ -87,6 +87,8 @@ KINDS: dict[str, str] = {
     "fs_kmeans": "likewise.testing.golden.fs_hallucination:k_means_centres",
     "fs_hallucinator": "likewise.testing.golden.fs_hallucination:hallucinator",
     "peer_emat": "likewise.testing.golden.emat:emat",
+    "peer_insid3": "likewise.testing.golden.insid3:insid3",
+    "peer_convpaint": "likewise.testing.golden.convpaint:convpaint",
 }
 
 

@@ -87,6 +87,9 @@ KINDS: dict[str, str] = {
     "fs_kmeans": "likewise.testing.golden.fs_hallucination:k_means_centres",
     "fs_hallucinator": "likewise.testing.golden.fs_hallucination:hallucinator",
     "peer_emat": "likewise.testing.golden.emat:emat",
+    "peer_matcher": "likewise.testing.golden.peers_matching:matcher",
+    "peer_persam": "likewise.testing.golden.peers_matching:persam",
+    "peer_gfsam": "likewise.testing.golden.peers_matching:gf_sam",
 }
 
 

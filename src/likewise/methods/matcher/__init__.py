@@ -1,0 +1,1 @@
+"""Matcher: patches matched one to one, there and back (Liu et al. 2023); see `method.py`."""

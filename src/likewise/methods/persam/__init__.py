@@ -1,0 +1,1 @@
+"""PerSAM: where a picture looks like the mean token of an object (Zhang et al. 2023); see `method.py`."""

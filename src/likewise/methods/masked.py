@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from likewise.backbones.registry import Backbone
 
 PREFIX = "segmenter."  # of the tensors of a trained segmenter in a memory
+SLOPE = 20.0  # of the log-odds that a class is there, on the lead of its masks over the rest of the examples
 OUTSIDE = -10.0  # logit of a class where it claims nothing, the background having 0
 
 
@@ -98,6 +99,11 @@ class Claim:
     mask: Tensor
     score: float
     odds: float
+
+
+def claimed(mask: Tensor, lead: float) -> Claim:
+    """The claim of a mask (H, W) bool whose tokens are by so much more like the class than like the rest of the examples."""
+    return Claim(mask, lead, SLOPE * lead)
 
 
 def centres(tokens: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> tuple[Tensor, Tensor]:

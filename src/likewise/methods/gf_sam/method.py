@@ -24,11 +24,9 @@ from likewise.data import LabelKind, OutputKind, Support
 from likewise.methods.base import Features, Memory, Query, RawPrediction
 from likewise.methods.gf_sam.graph import SELECTED, gates
 from likewise.methods.gf_sam.priors import MOST_POINTS, cosines, filtered, over_tokens, points, priors
-from likewise.methods.masked import Claim, MaskMethod, MaskSettings, centres, settled, under
+from likewise.methods.masked import Claim, MaskMethod, MaskSettings, centres, claimed, settled, under
 from likewise.methods.references import References, kept_tokens, references
 from likewise.proposals.source import Proposals
-
-SLOPE = 20.0  # of the log-odds that a class is there, on the lead of its masks over the rest of the examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,5 +82,4 @@ class GfSam(MaskMethod):
         if bool(held.any()):
             asked = masks[covering.int().argmax(dim=0)[held]]
             mask = asked[gates(asked, chosen[held], found, itself, grid).labels == SELECTED].any(dim=0)
-        lead = own.lead(tokens[under(mask, grid)])
-        return Claim(mask, lead, SLOPE * lead)
+        return claimed(mask, own.lead(tokens[under(mask, grid)]))

@@ -5,8 +5,8 @@ predict  for each class by itself: the object's tokens are assigned to tokens of
          the object gives points. Masks that hold a point are scored by their earth mover's distance to the object, and the best joined
 
 Published with DINOv2-L and Segment Anything, which is asked about samples of the points; here the points choose among masks that were made before.
-Ours: several classes (the larger score takes a place), and that a class may be absent: where no match comes back, or its masks look more like the rest
-of the examples than like it.
+Ours: several classes (the larger lead over the rest of the examples takes a place), and that a class may be absent: where no match comes back, or its
+masks look more like the rest than like it.
 
 Limits: an assignment gives every token of the object away, so that an object that is much smaller in the picture than in the examples draws its
 surroundings in; its cost grows with the third power of the number of tokens.
@@ -24,13 +24,11 @@ from likewise.backbones.features import ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.functional.matching import cosine
 from likewise.methods.base import Features, Memory, Query, RawPrediction
-from likewise.methods.masked import Claim, MaskMethod, MaskSettings, centres, settled, under
+from likewise.methods.masked import Claim, MaskMethod, MaskSettings, centres, claimed, settled, under
 from likewise.methods.matcher.matching import matched
 from likewise.methods.matcher.scores import Choice, chosen, passing, scored
 from likewise.methods.references import References, kept_tokens, references
 from likewise.proposals.source import Proposals
-
-SLOPE = 20.0  # of the log-odds that a class is there, on the lead of its masks over the rest of the examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,7 @@ class MatcherSettings(MaskSettings, Choice):
     alpha: float = 1.0
     beta: float = 0.0
     exponent: float = 0.0
-    parts: int = 512
+    parts: int = 256
     budget: int = 8192
 
 
@@ -80,9 +78,9 @@ class Matcher(MaskMethod):
         down, across = centres(torch.from_numpy(pairs.points()), grid, (masks.shape[1], masks.shape[2]))
         held = masks[masks[:, down, across].any(dim=1)] if pairs.returned else masks[:0]
         if not len(held):
-            return Claim(torch.zeros(masks.shape[1:], dtype=torch.bool), 0.0, 0.0)
+            return claimed(torch.zeros(masks.shape[1:], dtype=torch.bool), 0.0)
         scores = scored(held.numpy(), torch.stack([across, down], dim=1).numpy(), similarity[objects], grid, self.settings.parts)
         kept = passing(scores, self.settings)
         total = scores.total(self.settings.alpha, self.settings.beta, self.settings.exponent)[kept]
         mask = held[kept[chosen(total, self.settings)]].any(dim=0)
-        return Claim(mask, float(total.max()), SLOPE * own.lead(tokens[under(mask, grid)]))
+        return claimed(mask, own.lead(tokens[under(mask, grid)]))

@@ -34,7 +34,7 @@ class PerSamSettings(MethodSettings):
     of each channel's mean and largest value as embedding, as PerSAM-F has it; side: the working size. docs/methods/peers_matching.md says who chose.
     """
 
-    threshold: float = 0.8
+    threshold: float = 0.65
     temperature: float = 20.0
     with_largest: bool = False
     side: int = 448

@@ -79,7 +79,8 @@ class Matcher(MaskMethod):
         held = masks[masks[:, down, across].any(dim=1)] if pairs.returned else masks[:0]
         if not len(held):
             return claimed(torch.zeros(masks.shape[1:], dtype=torch.bool), 0.0)
-        scores = scored(held.numpy(), torch.stack([across, down], dim=1).numpy(), similarity[objects], grid, self.settings.parts)
+        ordered = similarity[objects][own.tokens[objects].sum(dim=1).argsort()]  # parts are of rows in turn, and must not hang on the order of examples
+        scores = scored(held.numpy(), torch.stack([across, down], dim=1).numpy(), ordered, grid, self.settings.parts)
         kept = passing(scores, self.settings)
         total = scores.total(self.settings.alpha, self.settings.beta, self.settings.exponent)[kept]
         mask = held[kept[chosen(total, self.settings)]].any(dim=0)

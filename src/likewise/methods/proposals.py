@@ -11,44 +11,33 @@ What no mask covers is background; what only masks cover that hold something els
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from likewise.backbones.features import FeatureSpec, ImageFeatures
+from likewise.backbones.features import ImageFeatures
 from likewise.data import LabelKind, OutputKind, Support
 from likewise.functional.matching import class_means, cosine, spread_out
-from likewise.methods.base import Features, Memory, Method, MethodSettings, Query, RawPrediction
+from likewise.methods.base import Features, Memory, Query, RawPrediction
+from likewise.methods.masked import MaskMethod, MaskSettings
 from likewise.methods.patches import answer, rows_of
 from likewise.methods.prompts import PatchLabels, patch_labels
-from likewise.proposals.opening import REGIONS, open_source, restored_source
-from likewise.proposals.source import Proposals, Source, covered_mean, patch_shares, token_means
+from likewise.proposals.source import Proposals, covered_mean, patch_shares, token_means
 
-if TYPE_CHECKING:
-    from likewise.backbones.registry import Backbone
-
-PREFIX = "segmenter."  # of the tensors of a trained segmenter in a memory
 _ROUNDS = 10  # of k-means; more moved no mean
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProposalsSettings(MethodSettings):
-    """The settings.
+class ProposalsSettings(MaskSettings):
+    """The settings beside those of every method on masks.
 
-    masks: "regions", the path of a checkpoint of `mm-former` that was trained here, whose segmenter makes the masks, or a folder of SAM or SAM 2;
-    count: masks at most, 100 as in MM-Former; side: the working size, at which patches are 14 of 448 pixels; grounds: means of the background, fewer
-    blur it; pure: the share of one class from which a mask of an example is a key, above 1 for none; keys: masks of examples that are kept at most,
-    evenly thinned above; temperature: the factor on cosines, 20 as in PANet; small: the power of a mask's area by which the smaller of several counts
-    more. docs/methods/proposals.md says what was tried and which sets chose.
+    grounds: means of the background, fewer blur it; pure: the share of one class from which a mask of an example is a key, above 1 for none; keys: masks
+    of examples that are kept at most, evenly thinned above; temperature: the factor on cosines, 20 as in PANet; small: the power of a mask's area by
+    which the smaller of several counts more. docs/methods/proposals.md says what was tried and which sets chose.
     """
 
-    masks: str = REGIONS
-    count: int = 100
-    side: int = 448
     grounds: int = 8
     pure: float = 0.9
     keys: int = 4096
@@ -56,7 +45,7 @@ class ProposalsSettings(MethodSettings):
     small: float = 0.5
 
 
-class ProposalMatching(Method):
+class ProposalMatching(MaskMethod):
     """See the top of the file."""
 
     name = "proposals"
@@ -64,20 +53,6 @@ class ProposalMatching(Method):
     gives = frozenset({OutputKind.MASKS, OutputKind.PRESENCE})
     Settings = ProposalsSettings
     settings: ProposalsSettings
-
-    def __init__(self, settings: MethodSettings | None = None, mounted_on: Backbone | None = None) -> None:
-        super().__init__(settings)
-        self._backbone = mounted_on
-        self._restored: tuple[Memory, Source] | None = None
-
-    def mounted(self, backbone: Backbone) -> Self:
-        """This method, which knows the backbone that a trained segmenter must have been trained on."""
-        return type(self)(self.settings, backbone)
-
-    def wants(self, memory: Memory | None = None) -> tuple[FeatureSpec, ...]:
-        """What the source of the masks needs, and the last layer. Raises WeightsError and InputError for a segmenter that is not there or does not fit."""
-        source = self._source_of(memory)
-        return (self._spec,) if source.wants() == self._spec else (self._spec, source.wants())
 
     def learn(self, support: Support, features: Features) -> Memory:
         """Keys (K, D) of length 1 and the places (K,) of their classes, the background 0; a trained segmenter beside them, so that the task is whole."""
@@ -87,14 +62,15 @@ class ProposalMatching(Method):
         shown = means.abs().sum(dim=1) > 0
         behind = grounds(rows.tokens, weighted[:, 0], self.settings.grounds)
         own, places = self._examples(support, features)
+        tensors, facts = self._kept_source()
         return Memory(
             {
                 "keys": torch.cat([behind, means[shown], own]),
                 "places": torch.cat([torch.zeros(len(behind), dtype=torch.long), torch.nonzero(shown)[:, 0] + 1, places]),
                 "seen": torch.cat([torch.tensor([True]), shown]),
-                **{PREFIX + name: tensor for name, tensor in self._source.tensors.items()},
+                **tensors,
             },
-            {"masks": self._source.facts},
+            facts,
         )
 
     def predict(self, queries: Sequence[Query], features: Features, memory: Memory) -> list[RawPrediction]:
@@ -122,34 +98,6 @@ class ProposalMatching(Method):
         best, place = shares.max(dim=1)
         kept = best >= self.settings.pure
         return token_means(item, proposals)[kept], place[kept]
-
-    def _both(self, features: Features, source: Source) -> list[tuple[ImageFeatures, ImageFeatures]]:
-        return list(zip(features[self._spec], features[source.wants()], strict=True))
-
-    def _last(self, item: ImageFeatures) -> ImageFeatures:
-        return replace(item, tokens=item.tokens[-1:])
-
-    @cached_property
-    def _spec(self) -> FeatureSpec:
-        return self._source.wants() if self.settings.masks == REGIONS else FeatureSpec(side=self.settings.side)
-
-    @cached_property
-    def _source(self) -> Source:
-        """That which the settings name."""
-        found = open_source(self.settings.masks, count=self.settings.count, side=self.settings.side)
-        check = getattr(found, "check", None)
-        if self._backbone is not None and check is not None:
-            check(self._backbone.name, self._backbone.sha256, self._backbone.config.width)
-        return found
-
-    def _source_of(self, memory: Memory | None) -> Source:
-        """The source with which a memory was learned; that which the settings name where there is none yet."""
-        if memory is None or self.settings.masks == REGIONS:
-            return self._source
-        if self._restored is None or self._restored[0] is not memory:
-            tensors = {name.removeprefix(PREFIX): tensor for name, tensor in memory.tensors.items() if name.startswith(PREFIX)}
-            self._restored = memory, restored_source(tensors, memory.facts["masks"], count=self.settings.count, side=self.settings.side)
-        return self._restored[1]
 
 
 def mask_logits(means: Tensor, kept: Mapping[str, Tensor], temperature: float) -> Tensor:

@@ -103,6 +103,24 @@ TABLE = (
         "ours; after Jiao et al. 2022",
     ),
     Listed(
+        "matcher",
+        "likewise.methods.matcher:Matcher",
+        "masks of the picture chosen by patches matched one to one, there and back; nothing is trained",
+        "Liu et al. 2023 (Matcher)",
+    ),
+    Listed(
+        "persam",
+        "likewise.methods.persam:PerSam",
+        "where the picture is like the mean token of a class, above a threshold; nothing is trained",
+        "Zhang et al. 2023 (PerSAM)",
+    ),
+    Listed(
+        "gf-sam",
+        "likewise.methods.gf_sam:GfSam",
+        "masks of the picture at likely points, clustered and gated without tunable numbers; nothing is trained",
+        "Zhang et al. 2024 (GF-SAM)",
+    ),
+    Listed(
         "prototypical",
         "likewise.methods.classifiers.prototypical:Prototypical",
         "a class for the whole picture: the nearest class mean; nothing is trained, or a checkpoint's encoder",

@@ -89,6 +89,9 @@ KINDS: dict[str, str] = {
     "peer_emat": "likewise.testing.golden.emat:emat",
     "peer_insid3": "likewise.testing.golden.insid3:insid3",
     "peer_convpaint": "likewise.testing.golden.convpaint:convpaint",
+    "peer_matcher": "likewise.testing.golden.peers_matching:matcher",
+    "peer_persam": "likewise.testing.golden.peers_matching:persam",
+    "peer_gfsam": "likewise.testing.golden.peers_matching:gf_sam",
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import CacheFolder, CacheSize, ChannelList, PresetName, Settings, UnlabelledName, feature_store, parse_settings
+from likewise.cli.options import CacheFolder, CacheSize, ChannelList, InstancesOption, PresetName, Settings, UnlabelledName, feature_store, parse_settings
 from likewise.cli.summary import print_json, told
 from likewise.errors import UsageError
 
@@ -58,6 +58,7 @@ def label(
         str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
     ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    instances: InstancesOption = "auto",
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
@@ -106,6 +107,7 @@ def label(
         checkpoint=checkpoint,
         preset=None if preset is None else preset.value,
         settings=parse_settings(settings or []),
+        instances=instances,
         device=device,
         engine=engine,
         precision=precision,

@@ -58,6 +58,9 @@ def label(
         str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
     ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    pixel_size: Annotated[
+        str | None, typer.Option("--pixel-size", metavar="0.5um", help="How long a pixel is, for areas in measurements.csv and objects.csv.")
+    ] = None,
     instances: InstancesOption = "auto",
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
@@ -81,7 +84,7 @@ def label(
     read is noted in LABELS/manifest.jsonl and makes the exit code 5.
     """
     from likewise.data.channels import Channels
-    from likewise.labelling import RunOptions, Shard, check, label_folder, look_ahead, usual_batch
+    from likewise.labelling import PixelSize, RunOptions, Shard, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
 
@@ -95,6 +98,7 @@ def label(
         resume=resume,
         shard=None if shard is None else Shard.parse(shard),
         truth=truth,
+        pixel_size=None if pixel_size is None else PixelSize.parse(pixel_size),
     )
     source = Source(
         path=examples,

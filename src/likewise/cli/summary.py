@@ -38,7 +38,8 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
     if summary.cache is not None:
         print(summary.cache.sentence)
     for name, count in summary.classes.items():
-        print(f"  {name}: in {count:,} images")
+        objects = f", {summary.objects[name]:,} objects" if name in summary.objects else ""
+        print(f"  {name}: in {count:,} images{objects}")
     if summary.truth is not None:
         _print_truth(summary.truth)
     if profile:

@@ -1,13 +1,14 @@
 """Which way of splitting masks into objects suits a support: tried on its examples, chosen class by class.
 
-The task draws the examples as it would draw any image, so that masks are as rough as they will be, and each way splits them; the read-out of the learned
-ways is fitted without the example that it is tried on. What counts is the panoptic quality against the objects that somebody drew, the mean over examples.
+The task draws the examples as it would draw any image (where their features tell it enough), so that masks are as rough as they will be, and each way
+splits them; the read-out of the learned ways is fitted without the example that it is tried on. What counts is the panoptic quality against the objects
+that somebody drew, the mean over examples.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likewise.backbones import FeatureSpec
+from likewise.backbones import FeatureSpec, ImageFeatures
 from likewise.data import LabelledImage, Labels, OutputKind, Support
 from likewise.data.geometry import area_resize
 from likewise.data.instance import Instance, overlaps
@@ -47,14 +48,24 @@ def with_objects(memory: Memory, method: Method, support: Support, kept: Kept, a
         return memory
     wishes = method.wants(memory)
 
+    known = [{spec: each for spec in wishes if (each := _among(own, spec)) is not None} for own in kept]
+
     def draw(index: int) -> NDArray[np.integer]:
-        size = support.examples[index].labels.size
+        labels = support.examples[index].labels
+        size = labels.size
+        if len(known[index]) < len(wishes) and labels.label_map is not None:
+            return np.maximum(labels.label_map, 0)
         with torch.inference_mode():
-            (raw,) = method.predict([Query(size)], {spec: [kept[index][spec]] for spec in wishes}, memory)
+            (raw,) = method.predict([Query(size)], {spec: [own] for spec, own in known[index].items()}, memory)
         return finish(raw, size, classes=support.classes, targets=support.targets, image=None).labels
 
-    found = splitter_for(support, kept, wishes, draw, asked)
+    found = splitter_for(support, known, wishes, draw, asked)
     return memory if found is None else found.kept_in(memory)
+
+
+def _among(kept: Mapping[FeatureSpec, ImageFeatures], spec: FeatureSpec) -> ImageFeatures | None:
+    """The features of an example for a wish, also where more was asked for while learning: the picture beside the tokens."""
+    return next((own for other, own in kept.items() if spec in (other, dataclasses.replace(other, pixels=0))), None)
 
 
 def splitter_for(support: Support, kept: Kept, wishes: tuple[FeatureSpec, ...], draw: Draw, asked: Asked) -> Splitter | None:
@@ -87,7 +98,7 @@ class _Trial:
         self._drawn = {index: draw(index) for index in self._shown[:MOST]}
         self.readout: Tensor | None = None
         self._maps: dict[int, NDArray[np.float32]] = {}
-        if spec is not None and len(self._shown) > 1:
+        if spec is not None and len(self._shown) > 1 and all(spec in kept[index] for index in self._shown):
             self._read(kept, spec)
 
     def best(self, number: int, ways: Sequence[Way]) -> Split:

@@ -95,3 +95,27 @@ def test_a_learned_way_keeps_its_read_out(way):
 def test_an_unknown_way_is_refused_with_the_closest():
     with pytest.raises(UsageError, match="watershed"):
         likewise.learn(Support([example(0)]), instances="watershet", **SMALL)
+
+
+def test_a_support_with_other_objects_is_another_support():
+    pixels, found = discs(0)
+    joined = Instance.of(found[0].mask((72, 96)) | found[1].mask((72, 96)))
+    one, two = (Support([Example(pixels, "e", instances={"disc": objects})]) for objects in (found, [joined, *found[2:]]))
+    assert np.array_equal(one.examples[0].labels.label_map, two.examples[0].labels.label_map)
+    assert one.digest() != two.digest()
+
+
+def test_labels_with_objects_come_back_from_a_task_file_as_they_were(tmp_path, task):
+    task.save(tmp_path / "t.task")
+    again = likewise.load(tmp_path / "t.task", engine="torch")
+    for one, two in zip(task.support.examples, again.support.examples, strict=True):
+        before, after = ([(each.box, each.score, each.patch.tolist()) for each in example.labels.instances[1]] for example in (one, two))
+        assert before == after
+
+
+def test_writers_write_an_object_each(tmp_path, task):
+    pixels = discs(7)[0]
+    found = task.predict(pixels)
+    assert found.instances.max() > 1
+    found.save(tmp_path / "a.json", "labelme")
+    assert (tmp_path / "a.json").read_text().count('"label": "disc"') >= int(found.instances.max())

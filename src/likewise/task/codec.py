@@ -27,7 +27,9 @@ def encode_labels(labels: Labels) -> tuple[dict[str, Tensor], dict[str, Any]]:
     facts = {
         "size": list(labels.size),
         "arrays": {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()},
-        "instances": {str(n): [[*one.box, one.score] for one in objects] for n, objects in labels.instances.items()},
+        "instances": {
+            str(n): [[*map(int, one.box), None if one.score is None else float(one.score)] for one in objects] for n, objects in labels.instances.items()
+        },
         "boxes": {str(n): boxes.tolist() for n, boxes in labels.boxes.items()},
         "points": {str(n): [part.tolist() for part in parts] for n, parts in labels.points.items()},
         "scribbles": {str(n): [line.tolist() for line in lines] for n, lines in labels.scribbles.items()},

@@ -11,6 +11,7 @@ from likewise.cli.options import (
     CacheFolder,
     CacheSize,
     ChannelList,
+    InstancesOption,
     MaxPixels,
     PresetName,
     Settings,
@@ -69,6 +70,10 @@ def label(
         str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
     ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    pixel_size: Annotated[
+        str | None, typer.Option("--pixel-size", metavar="0.5um", help="How long a pixel is, for areas in measurements.csv and objects.csv.")
+    ] = None,
+    instances: InstancesOption = "auto",
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
@@ -92,7 +97,7 @@ def label(
     """
     from likewise.data.limits import set_pixel_limit
     from likewise.formats.georeference import advice
-    from likewise.labelling import RunOptions, Shard, check, label_folder, look_ahead, usual_batch
+    from likewise.labelling import PixelSize, RunOptions, Shard, check, label_folder, look_ahead, usual_batch
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
 
@@ -106,6 +111,7 @@ def label(
         resume=resume,
         shard=None if shard is None else Shard.parse(shard),
         truth=truth,
+        pixel_size=None if pixel_size is None else PixelSize.parse(pixel_size),
     )
     set_pixel_limit(max_pixels)
     source = Source(
@@ -119,6 +125,7 @@ def label(
         checkpoint=checkpoint,
         preset=None if preset is None else preset.value,
         settings=parse_settings(settings or []),
+        instances=instances,
         device=device,
         engine=engine,
         precision=precision,

@@ -13,6 +13,7 @@ from likewise.cli.options import (
     CacheFolder,
     CacheSize,
     ChannelList,
+    InstancesOption,
     MaxPixels,
     PresetName,
     Settings,
@@ -46,6 +47,7 @@ def learn(
         str | None, typer.Option("--method", help="A name of `likewise methods`. [default: analogy, for classes of whole images prototypical]")
     ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
+    instances: InstancesOption = "auto",
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
@@ -87,7 +89,16 @@ def learn(
     said = None if unlabelled is None else unlabelled.value
     reading = {"format": as_format, "split": split, "unlabelled": said, "targets": target or None, "most": first, "channels": chosen}
     if add or forget:
-        _refuse({"--method": method, "--backbone": backbone, "--checkpoint": checkpoint, "--preset": preset, "--set": settings})
+        _refuse(
+            {
+                "--method": method,
+                "--backbone": backbone,
+                "--checkpoint": checkpoint,
+                "--preset": preset,
+                "--set": settings,
+                "--instances": None if instances == "auto" else instances,
+            }
+        )
         if examples.suffix != ENDING:
             raise UsageError("only a task can be changed by --add and --forget", where=str(examples), remedy="Give its .task file, or learn from all at once")
         written = _target(out or examples, may_overwrite=force or out is None or out.resolve() == examples.resolve())
@@ -95,7 +106,7 @@ def learn(
     else:
         written = _target(out, may_overwrite=force)
         try:
-            task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails)
+            task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails, instances)
         except KeyboardInterrupt as error:
             print(f"\n{str(error) or 'stopped'}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
@@ -118,6 +129,7 @@ def _learned(
     place: dict[str, Any],
     settings: dict[str, Any],
     thumbnails: bool,
+    instances: str,
 ) -> Task:
     if examples.suffix == ENDING:
         raise UsageError("it is learned already", where=str(examples), remedy="Change it by --add or --forget, or give labelled examples")
@@ -132,6 +144,7 @@ def _learned(
         checkpoint=checkpoint,
         preset="default" if preset is None else preset.value,
         thumbnails=thumbnails,
+        instances=instances,
         progress=_show,
         **place,
         **settings,

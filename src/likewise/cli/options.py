@@ -41,6 +41,15 @@ MaxPixels = Annotated[
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated.")]
 
 
+InstancesOption = Annotated[
+    str,
+    typer.Option(
+        "--instances",
+        help="How masks are split into objects: parts, watershed, depth, offsets, off, or auto: what suits the examples best where they tell objects apart.",
+    ),
+]
+
+
 class PresetName(StrEnum):
     """Speed against quality."""
 

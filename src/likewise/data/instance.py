@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,11 +70,11 @@ def union(objects: Iterable[Instance], size: tuple[int, int]) -> NDArray[np.bool
     return whole
 
 
-def objects_of(labels: NDArray[np.integer], numbers: NDArray[np.integer]) -> dict[int, list[Instance]]:
+def objects_of(labels: NDArray[np.integer], numbers: NDArray[np.integer], scores: Mapping[int, float] | None = None) -> dict[int, list[Instance]]:
     """The objects of each class of a label map (H, W), told apart by a map of object numbers (H, W), 0 for none.
 
-    An object belongs to each class that it has pixels of; pixels without a class belong to none. InputError where the boxes around them
-    have more pixels than `limits.Covered` takes.
+    An object belongs to each class that it has pixels of; pixels without a class belong to none. scores: {object number: how sure}. InputError
+    where the boxes around them have more pixels than `limits.Covered` takes.
 
     >>> import numpy as np
     >>> found = objects_of(np.array([[1, 1, 0, 1, 2]]), np.array([[1, 1, 7, 2, 3]]))
@@ -92,8 +92,27 @@ def objects_of(labels: NDArray[np.integer], numbers: NDArray[np.integer]) -> dic
             continue
         covered.add((rows.stop - rows.start) * (columns.stop - columns.start))
         mine, classes = dense[rows, columns] == index, labels[rows, columns]
+        score = None if scores is None else scores.get(int(values[index]))
         for number in np.unique(classes[mine]).tolist():
             if 0 < number != 255:
-                one = Instance.of(mine & (classes == number), x=columns.start, y=rows.start)
+                one = Instance.of(mine & (classes == number), x=columns.start, y=rows.start, score=score)
                 found.setdefault(number, []).extend([one] if one is not None else [])
     return found
+
+
+def overlaps(numbers: NDArray[np.integer], found: NDArray[np.integer], objects: Sequence[Instance]) -> NDArray[np.float64]:
+    """Intersection over union (K, M) of the objects `found` (K,) of a map of object numbers (H, W) with others (M), which may lie over each other.
+
+    >>> import numpy as np
+    >>> overlaps(np.array([[1, 1, 2, 0]]), np.array([1, 2]), [Instance(np.array([[True, True, True]]))]).round(2).tolist()
+    [[0.67], [0.33]]
+    """
+    shared = np.zeros((len(found), len(objects)))
+    if not shared.size:
+        return shared
+    areas = np.bincount(numbers.ravel(), minlength=int(found.max()) + 1)
+    for place, one in enumerate(objects):
+        x0, y0, x1, y1 = one.box
+        both = np.bincount(numbers[y0:y1, x0:x1][one.patch], minlength=len(areas))[found]
+        shared[:, place] = both / (areas[found] + one.area - both)
+    return shared

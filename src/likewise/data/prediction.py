@@ -15,6 +15,7 @@ from PIL import Image
 from likewise.data.captions import captioned
 from likewise.data.classes import ClassTable, palette
 from likewise.data.images import ImageSource, read_image
+from likewise.data.instance import Instance, objects_of
 from likewise.data.target import Target
 from likewise.errors import UsageError
 
@@ -34,7 +35,7 @@ class Prediction:
     dense: {target: (H, W) or (H, W, C) float32 in the target's unit};
     confidence: 0..1, falls when the answer is likely wrong; class_confidence: the same for each class that was found;
     probabilities: {class name: p} for whole-image classes, what is left to 1 is that of none of them; keypoints: {name: (x, y, probability)};
-    instances: (H, W) int32, one number an object, where a method gives them.
+    instances: (H, W) int32, the number of the object of each pixel, 0 for none, where objects are told apart; object_scores: {number: how sure, 0..1}.
     """
 
     classes: ClassTable
@@ -47,6 +48,7 @@ class Prediction:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     instances: NDArray[np.int32] | None = None
+    object_scores: Mapping[int, float] = field(default_factory=dict)
     image: ImageSource | None = None
     score_maker: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False)
     writer: Writer | None = field(default=None, repr=False)
@@ -69,6 +71,17 @@ class Prediction:
         """How many there are by each target of kind "density": the sum of its map."""
         kinds = {name: self.targets[name].kind for name in self.dense if name in self.targets}
         return {name: float(self.dense[name].sum(dtype=np.float64)) for name, kind in kinds.items() if kind == "density"}
+
+    @cached_property
+    def objects(self) -> dict[int, list[Instance]]:
+        """The objects of each class by its number, where they are told apart.
+
+        >>> labels = np.array([[1, 0, 1]], np.uint8)
+        >>> told = Prediction(ClassTable({1: "cat"}), {}, labels, {}, {}, 1.0, instances=np.array([[1, 0, 2]], np.int32), object_scores={1: 0.9, 2: 0.6})
+        >>> [(one.box, one.score) for one in told.objects[1]]
+        [((0, 0, 1, 1), 0.9), ((2, 0, 3, 1), 0.6)]
+        """
+        return {} if self.instances is None else objects_of(self.labels, self.instances, self.object_scores)
 
     @property
     def label(self) -> str | None:

@@ -131,6 +131,9 @@ class Support:
             arrays += [part for n in sorted(labels.points) for part in labels.points[n]]
             arrays += [line for n in sorted(labels.scribbles) for line in labels.scribbles[n]]
             arrays += [labels.dense[name] for name in sorted(labels.dense)]
+            objects = [(n, one) for n in sorted(labels.instances) for one in labels.instances[n]]
+            total.update(repr([(n, one.box) for n, one in objects]).encode() if objects else b"")
+            arrays += [one.patch for _, one in objects]
             for array in arrays:
                 total.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         for number in sorted(self.class_vectors):

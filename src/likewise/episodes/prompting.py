@@ -92,7 +92,7 @@ def scribble_of(mask: NDArray[np.bool_], random: np.random.Generator) -> list[tu
     from skimage.morphology import skeletonize
 
     part = parts_of(mask)[0]
-    rows, columns = np.nonzero(skeletonize(part))  # type: ignore[no-untyped-call]
+    rows, columns = np.nonzero(skeletonize(part))
     if len(rows) < 2:
         return [_inside(part, random)] * 2
     way = _longest_way(rows, columns)

@@ -19,7 +19,6 @@ from likewise.data import ClassTable, Instance, Labels, Prediction, Target
 from likewise.data.example import Unlabelled
 from likewise.data.geometry import Box, Point, box_to_pixels
 from likewise.data.images import ImageSource
-from likewise.data.instance import objects_of
 from likewise.formats.outline import has_hole
 from likewise.formats.pixels import numbers_in
 
@@ -161,7 +160,7 @@ def of_prediction(name: str, found: Prediction) -> Sheet:
         found.size,
         classes,
         label_map=found.labels if classes.names else None,
-        instances={} if found.instances is None else objects_of(found.labels, found.instances),
+        instances=found.objects,
         keypoints=found.keypoints,
         dense=found.dense,
         targets=found.targets,

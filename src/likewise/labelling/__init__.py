@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from likewise.data.limits import limited_pixels
 from likewise.formats import ImageList, list_images
 from likewise.labelling.engine import check, run, usual_batch
+from likewise.labelling.measuring import PixelSize
 from likewise.labelling.merging import merge
 from likewise.labelling.options import RunOptions, RunSummary, overhead
 from likewise.labelling.preview import Preview, look_ahead
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from likewise.task import Task
 
 __all__ = [
+    "PixelSize",
     "Preview",
     "Progress",
     "RunOptions",

@@ -14,7 +14,7 @@ def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
     [('read-out pixel', '25 % of the answer, left-out score unknown')]
     """
-    return [*_settled(facts), *_readouts(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts)]
+    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts)]
 
 
 def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -28,6 +28,16 @@ def _readouts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for each in facts.get("choice") or ():
         score = "unknown" if each["left_out"] is None else f"{each['left_out']:.3f}"
         yield f"read-out {each['readout']}", f"{100 * each['weight']:.0f} % of the answer, left-out score {score}"
+
+
+def _objects(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    by: dict[str, int] = {}
+    for split in (facts.get("objects") or {}).values():
+        told = "as asked for" if split["quality"] is None else f"panoptic quality {split['quality']:.3f} on the examples"
+        words = f"{split['way']}, {told}"
+        by[words] = by.get(words, 0) + 1
+    for words, classes in by.items():
+        yield "objects told apart by", words if len(by) == 1 else f"{words} ({classes} class{'es' if classes > 1 else ''})"
 
 
 def _calibrated(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from likewise.formats import LabelWriter
 from likewise.labelling.about import About
 from likewise.labelling.folder import Done, OutputFolder
 from likewise.labelling.lines import read_lines
-from likewise.labelling.options import RunSummary
+from likewise.labelling.measuring import PixelSize, write_tables
+from likewise.labelling.options import PIXEL_SIZE, RunSummary
 from likewise.labelling.report import write_report
 from likewise.labelling.scoring import ScoreTotals
 from likewise.labelling.tally import Tally, added_times
@@ -26,6 +27,9 @@ def close_run(
     tally: of all lines of the manifest; start: by `time.perf_counter`; cache: features that the run read and made.
     """
     finals = writer.finish(folder.manifest)
+    if about.classes and not about.whole:
+        asked = folder.state.fingerprint.get(PIXEL_SIZE)
+        finals += write_tables(folder.manifest, folder.staging, about.table, None if asked is None else PixelSize.parse(asked))
     in_the_way = [path.as_posix() for path in finals if not folder.commit_final(path)]
     folder.state.finished = True
     folder.save()
@@ -42,6 +46,7 @@ def close_run(
         edited=done.edited,
         kept=(*tally.kept, *in_the_way),
         classes={name: tally.classes[name] for name in sorted(tally.classes)},
+        objects={name: tally.objects[name] for name in sorted(tally.objects)},
         seconds=added_times(read_lines(folder.times)),
         elapsed=time.perf_counter() - start,
         batch=folder.state.plan.size_at(tally.images),

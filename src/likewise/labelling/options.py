@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from likewise.data.limits import MAX_PIXELS
 from likewise.errors import UsageError
+from likewise.labelling.measuring import PixelSize
 from likewise.labelling.shards import Shard
 
 if TYPE_CHECKING:
     from likewise.backbones import CacheCounts
+
+PIXEL_SIZE = "pixel_size"  # in the fingerprint of a run, where it was told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,8 @@ class RunOptions:
     through the network together; workers: threads that decode, 0 for a number that suits the machine; max_pixels:
     larger images and masks are refused; resume: go on with the run that stands in the output
     folder; shard: label only this share of the list, for another machine to label another; truth: reference labels to compare with, and their format
-    and split where these must be told; report: write report.html at the end.
+    and split where these must be told; report: write report.html at the end; pixel_size: how long a pixel is, for the tables of
+    what was measured.
     """
 
     format: str | None = None
@@ -40,6 +44,7 @@ class RunOptions:
     truth_format: str | None = None
     truth_split: str | None = None
     report: bool = True
+    pixel_size: PixelSize | None = None
 
     def __post_init__(self) -> None:
         if self.batch != "auto" and (isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1):
@@ -64,6 +69,7 @@ class RunOptions:
             "overlays": str(self.overlays),
             "only_unsure": str(self.only_unsure),
             "max_pixels": str(self.max_pixels),
+            **({} if self.pixel_size is None else {PIXEL_SIZE: str(self.pixel_size)}),
             **({} if self.shard is None else {"shard": str(self.shard)}),
         }
 
@@ -77,7 +83,7 @@ class RunSummary:
     files that somebody changed since they were written (left alone); kept: files that stood in the way (left alone);
     classes: {class: images that show it}; seconds: by stage, over all runs; elapsed: seconds of this run; truth: scores
     against the reference labels, if any; batch: images at once, after halving; manifest: the file with a line an image, or the folder of its parts;
-    report: the page, if written; cache: features that this run read and made, where some are kept.
+    report: the page, if written; cache: features that this run read and made, where some are kept; objects: {class: how many}, where they are told apart.
     """
 
     out: Path
@@ -97,6 +103,7 @@ class RunSummary:
     truth: dict[str, Any] | None = field(default=None)
     report: Path | None = None
     cache: CacheCounts | None = None
+    objects: dict[str, int] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -115,6 +122,7 @@ class RunSummary:
             "edited": list(self.edited),
             "kept": list(self.kept),
             "classes": self.classes,
+            "objects": self.objects,
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "elapsed": round(self.elapsed, 3),
             "images_a_second": round(self.rate, 3),

@@ -16,6 +16,7 @@ from likewise.errors import InputError, LikewiseError
 from likewise.labelling.folder import OutputFolder
 from likewise.labelling.gallery import Gallery
 from likewise.labelling.lines import LineWriter, rounded
+from likewise.labelling.measuring import measured
 from likewise.labelling.parts import ManifestWriter
 from likewise.labelling.scoring import Scorer, shown_classes
 from likewise.labelling.tally import Tally
@@ -102,6 +103,7 @@ class Recorder:
             record["keypoints"] = {name: [rounded(value) for value in point] for name, point in prediction.keypoints.items()}
         if prediction.count:
             record["count"] = {name: rounded(value) for name, value in prediction.count.items()}
+        record |= measured(prediction)
         if self._only_unsure is None or confidence is None or confidence < self._only_unsure:
             record |= self._labels(item, prediction)
         else:

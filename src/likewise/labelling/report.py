@@ -17,7 +17,7 @@ from likewise.labelling.gallery import Gallery
 from likewise.labelling.lines import write_atomically
 from likewise.labelling.options import RunSummary, overhead
 from likewise.labelling.preview import score_warnings
-from likewise.labelling.score_words import told_classes, told_scores
+from likewise.labelling.score_words import told_classes, told_objects, told_scores
 from likewise.labelling.tally import BINS, Tally
 
 CLASSES_SHOWN = 30  # bars of the histogram
@@ -125,7 +125,7 @@ def _truth_rows(truth: Mapping[str, Any] | None, units: Mapping[str, str]) -> di
         unit = f" ({units[name]})" if units.get(name) else ""
         mean = truth.get("mean", {}).get(name)
         dense.append({"name": name + unit, "scores": told_scores(scores), "mean": told_scores(mean) if mean else ""})
-    return {"classes": classes, "dense": dense, "whole": told_classes(truth)}
+    return {"classes": classes, "dense": dense, "whole": [*told_classes(truth), *told_objects(truth)]}
 
 
 def _left_out_row(name: str, score: Mapping[str, Any]) -> dict[str, str]:

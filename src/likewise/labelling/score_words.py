@@ -43,6 +43,17 @@ def told_scores(scores: Mapping[str, float | None]) -> str:
     return ", ".join(parts)
 
 
+def told_objects(truth: Mapping[str, Any]) -> list[str]:
+    """What the scores of a truth say of objects, in sentences; none where they are not told apart.
+
+    >>> told_objects({"objects": {"ap50": 0.5}, "objects_of": {"cat": {"ap50": 0.5, "count_error": 1.25, "count_relative": 0.1, "objects": 80}}})
+    ['objects of cat: AP50 50.0 %, 80 in truth, counts off by 1.25 an image, of all that is there 10.0 %']
+    """
+    told = [(name, scores) for name, scores in truth.get("objects_of", {}).items() if scores["ap50"] is not None]
+    lines = [f"objects of {name}: AP50 {100 * scores['ap50']:.1f} %, {scores['objects']:,} in truth, {told_scores(scores)}" for name, scores in told]
+    return [*([f"objects: mean AP50 {100 * truth['objects']['ap50']:.1f} %"] if len(told) > 1 else []), *lines]
+
+
 def told_classes(truth: Mapping[str, Any]) -> list[str]:
     """What the scores of a truth say of classes of whole images, in sentences; none where they say nothing of them."""
     if "right" not in truth:

@@ -29,6 +29,7 @@ from likewise.functional.metrics import (
 from likewise.functional.target_metrics import count_scores, degrees_apart, degrees_between, direction_scores, direction_sums, extent, point_scores
 from likewise.labelling.class_counts import ClassCounts
 from likewise.labelling.lines import rounded
+from likewise.labelling.object_counts import ObjectCounts, compared_objects, mean_scores
 from likewise.labelling.support_mean import SupportMean
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Scorer:
             return record | {"whole": self._whole(prediction, labels)}
         if labels.label_map is not None and self._shared:
             record["overlap"] = self._overlaps(prediction, labels)
+            told = {name: compared_objects(prediction, labels, ours, theirs) for name, ours, theirs in self._shared}
+            record |= {"objects": found} if (found := {name: each for name, each in told.items() if each is not None}) else {}
         if self._shared:
             record["presence"] = self._presence(prediction, labels)
         if self._mean is not None:
@@ -157,6 +160,7 @@ class ScoreTotals:
         self._points: dict[str, list[tuple[float | None, float | None, bool]]] = {}
         self._mean: ScoreTotals | None = None
         self._whole = ClassCounts()
+        self._objects: dict[str, ObjectCounts] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one image, given as `Scorer.compare` made it."""
@@ -171,6 +175,8 @@ class ScoreTotals:
             self._whole.add(*record["whole"])
         for target, values in record["dense"].items():
             self._dense[target] = self._dense.get(target, DenseSums()) + DenseSums(*values)
+        for name, each in record.get("objects", {}).items():
+            self._objects.setdefault(name, ObjectCounts()).add(each)
         for target, values in record.get("degrees", {}).items():
             self._degrees[target] = self._degrees.get(target, np.zeros(len(values))) + np.array(values)
         for target, pair in record.get("counts", {}).items():
@@ -181,6 +187,7 @@ class ScoreTotals:
     def scores(self) -> dict[str, Any] | None:
         """Scores as plain values, None if nothing was compared: images, miou, presence_accuracy, classes, dense; keypoints if there are any.
 
+        Where objects are told apart: objects, their mean AP50, and objects_of, that of each class and how far counts are off.
         Of classes of whole images: accuracy, its interval and those of `ClassCounts.scores`.
 
         mean: scores by target and keypoint of what the examples alone say, if that was compared too.
@@ -198,9 +205,17 @@ class ScoreTotals:
             for name in names
         }
         dense = {name: self._target_scores(name, sums) for name, sums in sorted(self._dense.items())}
-        found = {"images": self.images, "miou": rounded(mean_iou(overlap)), "presence_accuracy": rounded(accuracy(presence)), "classes": classes}
+        found: dict[str, Any] = {
+            "images": self.images,
+            "miou": rounded(mean_iou(overlap)),
+            "presence_accuracy": rounded(accuracy(presence)),
+            "classes": classes,
+        }
         if self._whole.count:
             found |= self._whole.scores()
+        apart = {name: counts for name, counts in sorted(self._objects.items()) if counts.true}
+        if apart:
+            found |= {"objects": mean_scores(apart), "objects_of": {name: counts.scores() for name, counts in apart.items()}}
         found |= {"dense": dense, **({"keypoints": self._point_scores()} if self._points else {})}
         beside = self._mean.scores() if self._mean is not None else None
         return {**found, **({"mean": beside["dense"] | beside.get("keypoints", {})} if beside else {})}

@@ -24,7 +24,7 @@ class Source:
     """What to label like, and how to learn it. None leaves a choice to the program.
 
     path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled, channels: of the examples;
-    method, backbone, checkpoint, preset, settings: for learning, so not together with a task file; device, engine, precision: where to run;
+    method, backbone, checkpoint, preset, settings, instances: for learning, so not together with a task file; device, engine, precision: where to run;
     cache: what keeps features between runs.
     """
 
@@ -38,6 +38,7 @@ class Source:
     checkpoint: str | None = None
     preset: Literal["fast", "default", "best"] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    instances: str = "auto"
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
@@ -62,6 +63,7 @@ class Source:
             engine=self.engine,
             precision=self.precision,
             cache=self.cache,
+            instances=self.instances,
             **self.settings,
         )
         return learned, read.sentence
@@ -88,6 +90,7 @@ class Source:
             "--preset": self.preset,
             "--set": " ".join(f"{name}={value}" for name, value in self.settings.items()) or None,
             "--as": self.format,
+            "--instances": None if self.instances == "auto" else self.instances,
             "--unlabelled": self.unlabelled,
             "--channels": None if self.channels is None else ",".join(map(str, self.channels.numbers)),
         }

@@ -16,8 +16,8 @@ ROWS = 5_000  # images that a report lists; beyond, it lists a sample
 class Tally:
     """Counts over the images of a run, and the lines of those that a report lists.
 
-    classes: {class: images that show it}; confidences: images in each of 20 bins of 0..1; absent: images that show
-    no class; rows: lines of the manifest by image, all of them up to 5,000, else a sample.
+    classes: {class: images that show it}; objects: {class: how many}, where they are told apart; confidences: images in each of 20 bins of
+    0..1; absent: images that show no class; rows: lines of the manifest by image without what was measured, all of them up to 5,000, else a sample.
     """
 
     images: int = 0
@@ -27,6 +27,7 @@ class Tally:
     absent: int = 0
     kept: list[str] = field(default_factory=list)
     classes: dict[str, int] = field(default_factory=dict)
+    objects: dict[str, int] = field(default_factory=dict)
     confidences: list[int] = field(default_factory=lambda: [0] * BINS)
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     _sample: Sample = field(default_factory=lambda: Sample(ROWS // 2, ROWS - ROWS // 2))
@@ -41,12 +42,14 @@ class Tally:
         present = record.get("present", {})
         for name in present:
             self.classes[name] = self.classes.get(name, 0) + 1
+        for name, listed in record.get("objects", {}).items():
+            self.objects[name] = self.objects.get(name, 0) + len(listed)
         self.absent += "present" in record and not present
         confidence = record.get("confidence")
         if confidence is not None:
             self.confidences[min(int(confidence * BINS), BINS - 1)] += 1
         name = record["image"]
-        self.rows[name] = dict(record)
+        self.rows[name] = {key: value for key, value in record.items() if key not in ("measured", "objects")}  # hundreds of numbers an image
         dropped = self._sample.offer(name, -1.0 if confidence is None else confidence)  # failed images come first
         if dropped is not None:
             del self.rows[dropped]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likewise.data import Labels
+from likewise.data import Instance, Labels
 
 _MAX_BYTES = 4 * 200_000_000  # of one unpacked array: float32 at the pixel limit of images
 
@@ -22,10 +22,14 @@ def encode_labels(labels: Labels) -> tuple[dict[str, Tensor], dict[str, Any]]:
         arrays["label_map"] = labels.label_map
     arrays |= {f"mask/{number}": np.packbits(mask, axis=1) for number, mask in labels.masks.items()}
     arrays |= {f"dense/{name}": values for name, values in labels.dense.items()}
+    arrays |= {f"instances/{number}": np.concatenate([np.packbits(one.patch) for one in objects]) for number, objects in labels.instances.items()}
     tensors = {name: _packed(array) for name, array in arrays.items()}
     facts = {
         "size": list(labels.size),
         "arrays": {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()},
+        "instances": {
+            str(n): [[*map(int, one.box), None if one.score is None else float(one.score)] for one in objects] for n, objects in labels.instances.items()
+        },
         "boxes": {str(n): boxes.tolist() for n, boxes in labels.boxes.items()},
         "points": {str(n): [part.tolist() for part in parts] for n, parts in labels.points.items()},
         "scribbles": {str(n): [line.tolist() for line in lines] for n, lines in labels.scribbles.items()},
@@ -46,6 +50,7 @@ def decode_labels(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Labels:
         size=(height, width),
         label_map=arrays.get("label_map"),
         masks=masks,
+        instances={int(n): _objects(arrays[f"instances/{n}"], listed) for n, listed in facts.get("instances", {}).items()},
         boxes={int(n): np.array(boxes, np.float64).reshape(-1, 4) for n, boxes in facts["boxes"].items()},
         points={int(n): (_pairs(positive), _pairs(negative)) for n, (positive, negative) in facts["points"].items()},
         scribbles={int(n): [_pairs(line) for line in lines] for n, lines in facts["scribbles"].items()},
@@ -55,6 +60,17 @@ def decode_labels(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Labels:
         label=facts["label"],
         unlabelled=facts["unlabelled"],
     )
+
+
+def _objects(bits: NDArray[np.uint8], listed: list[list[Any]]) -> list[Instance]:
+    """Objects whose pixels are bits, one after the other, each of them [x0, y0, x1, y1, score]."""
+    found, start = [], 0
+    for x0, y0, x1, y1, score in listed:
+        pixels = (y1 - y0) * (x1 - x0)
+        end = start + (pixels + 7) // 8
+        found.append(Instance(np.unpackbits(bits[start:end], count=pixels).astype(bool).reshape(y1 - y0, x1 - x0), x0, y0, score))
+        start = end
+    return found
 
 
 def _pairs(values: list[list[float]]) -> NDArray[np.float64]:

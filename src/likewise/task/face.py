@@ -33,6 +33,8 @@ from likewise.task.finish import finish
 from likewise.task.learning import CHANNELS, Kept, Place, as_support, channels_of, check_fit, extract, learn_memory, open_provider, with_channels
 from likewise.task.refining import refined_map
 from likewise.task.segment_anything import SegmentAnything, joined_scores
+from likewise.task.split_choice import with_objects
+from likewise.task.splitting import ASKED, Splitter, checked, spec_of
 from likewise.task.thumbnails import Thumbnail
 
 
@@ -52,6 +54,7 @@ def learn(
     thumbnails: bool = True,
     progress: Progress | None = None,
     cache: str | Path | FeatureStore | None = None,
+    instances: str = "auto",
     **settings: Any,
 ) -> Task:
     """A task learned from labelled examples.
@@ -60,10 +63,13 @@ def learn(
     `likewise methods`; backbone: a name of `likewise weights list` or "auto"; checkpoint: a file of the method's own trained
     weights, for methods that have any ("random": untrained), which brings its settings and its backbone; preset: "fast", "default" or "best";
     unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;
-    settings: single settings of the method, over the checkpoint's and the preset's; progress: called with (stage, done, of); cache: a folder that
+    instances: how masks are split into objects: "parts", "watershed", "depth", "offsets", "off" for not at all, or "auto" for what suits the examples best
+    where they tell objects apart; settings: single settings of the method, over the checkpoint's and the preset's; progress: called with (stage, done, of);
+    cache: a folder that
     keeps features, so that an image passes the backbone once (None: that of LIKEWISE_FEATURES, if any), or a `FeatureStore` with a limit.
     Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
     """
+    asked = checked(instances)
     ready = equip(method, preset, settings, checkpoint, backbone)
     support = as_support(source, format, split, unlabelled)
     check_fit(ready.method, support)
@@ -73,7 +79,7 @@ def learn(
     ready.check(provider.backbone)
     chosen = chosen.mounted(provider.backbone)
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
-    memory = with_channels(learn_memory(chosen, support, kept, progress), channels_of(support))
+    memory = with_channels(with_objects(learn_memory(chosen, support, kept, progress), chosen, support, kept, asked), channels_of(support))
     weights = {**provider.weights(chosen.wants()), **ready.weights}
     return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
 
@@ -198,6 +204,11 @@ class Task:
             finish(raw, image.size, classes=self.classes, targets=self.targets, image=image.source, writer=writer)
             for raw, image in zip(raws, batch, strict=True)
         ]
+        splitter = self._splitter
+        if splitter is not None:
+            finest = spec_of(self._wishes)
+            of_each = [None] * len(batch) if finest is None else features[finest]
+            found = [splitter.told_apart(one, raw, each) for one, raw, each in zip(found, raws, of_each, strict=True)]
         times.add("method", middle - start)
         times.add("refine", time.perf_counter() - middle)
         return found
@@ -315,6 +326,10 @@ class Task:
     def _memory_on_device(self) -> Memory:
         return to_device(self.memory, torch.device("cpu"))
 
+    @property
+    def _splitter(self) -> Splitter | None:
+        return Splitter.of(self.memory)
+
     def _features(self, what: str) -> Kept:
         if self._kept is None:
             raise InputError("the task is compact: the features of its examples were not kept", where=what, remedy="Learn again from the examples")
@@ -325,7 +340,8 @@ class Task:
     ) -> None:
         self.ready()
         method = self.method.equipped(self.method.checkpoint_in(self.memory)) if self.method.trained and self.method.keeps_checkpoint else self.method
-        memory = with_channels(learn_memory(method, support, kept, progress), self.channels)
+        asked = checked(self.memory.facts.get(ASKED, "auto"))
+        memory = with_channels(with_objects(learn_memory(method, support, kept, progress), method, support, kept, asked), self.channels)
         self.memory, self.support, self._kept, self.thumbnails = memory, support, kept, list(thumbnails)
         for name in ("digest", "_memory_on_device"):
             self.__dict__.pop(name, None)

@@ -24,6 +24,7 @@ from likewise.formats.converting import convert, plan
 from likewise.formats.files import write_atomic
 from likewise.labelling.folder import opened
 from likewise.labelling.lines import write_atomically
+from likewise.labelling.measuring import write_tables
 from likewise.labelling.refining import refine_folder
 from likewise.methods.vtm.adapting import Keeper
 from likewise.methods.vtm.tuning import TuningState
@@ -144,6 +145,12 @@ def begun_run(folder: Path, version: int) -> None:
         run.extend([f"{number}.jpg" for number in range(50 * version)])
 
 
+def measured_tables(folder: Path, version: int) -> None:
+    """The table of areas; one of objects is written beside it where there are any."""
+    lines = [{"image": f"{number}.png", "size": SIZE, "measured": {"stain": [100 * version, 0.5]}} for number in range(20)]
+    write_tables(lines, folder, table(version), None)
+
+
 def optimiser(version: int) -> tuple[dict[str, torch.Tensor], torch.optim.Optimizer]:
     weight = torch.full((300,), float(version), requires_grad=True)
     chosen = torch.optim.Adam([weight])
@@ -208,6 +215,7 @@ WRITERS: tuple[Writer, ...] = (
         lambda folder, version: write_atomically(folder / "report.html", b"x" * 500 * version),
         "likewise.labelling.lines:replacing",
     ),
+    Writer("measurements", "likewise.labelling.measuring", measured_tables, "likewise.labelling.measuring:_number"),
     Writer(
         "task file",
         "likewise.task.file",

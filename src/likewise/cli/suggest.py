@@ -38,8 +38,8 @@ def suggest(
     is unsure.
     """
     from likewise.data.limits import set_pixel_limit
-    from likewise.files import replacing, said_where
     from likewise.formats import list_images
+    from likewise.formats.files import write_atomic
     from likewise.labelling import suggesting
     from likewise.task import load
     from likewise.task.learning import Place, make_method, open_provider
@@ -58,8 +58,7 @@ def suggest(
     provider = open_provider(backbone or "auto", place, make_method("prototype", "default", {})) if opened is None else opened.ready()
     found = suggesting.suggest(listed, count, provider, task=opened, watch=_show)
     if page is not None:
-        with said_where(page), replacing(page) as draft:
-            draft.write_text(suggesting.page(found), encoding="utf-8", errors="replace")
+        write_atomic(page, suggesting.page(found).encode("utf-8", "replace"))
     if as_json:
         print(json.dumps(found.as_dict(), indent=2))
     else:

@@ -228,15 +228,15 @@ def test_side_files_that_make_no_sense_are_refused(put, photo, side, words):
 
 @pytest.mark.parametrize("format", [each.name for each in FORMATS if each.writes and each.name not in ("csv", "folders")])
 def test_a_file_name_that_is_no_text_is_written_and_read_back_or_refused_by_name(put, photo, labels, format):
-    name = os.fsdecode(b"caf\xe9.png")  # Latin-1, as old archives have it
+    name = os.fsdecode(b"x\xe9.png")  # Latin-1, as old archives have it
     put(f"images/{name}", photo)
     put(f"masks/{name}", labels)
-    put("dataset.json", {"classes": {"1": "crack", "2": "stain"}, "split": {"support": ["caf\udce9"]}})
+    put("dataset.json", {"classes": {"1": "crack", "2": "stain"}, "split": {"support": ["x\udce9"]}})
     if format in ("cvat", "voc"):
-        with pytest.raises(InputError, match=r"caf\\xe9"):
+        with pytest.raises(InputError, match=r"x\\xe9"):
             convert(plan(put.folder, format), put.folder / "out")
         return
     convert(plan(put.folder, format), put.folder / "out")
     (example,) = read_support(put.folder / "out", format="index-png" if format == "geotiff" else format, split="support").support.examples
-    assert os.fsencode(example.image).endswith(b"/caf\xe9.png")
+    assert os.fsencode(example.image).endswith(b"/x\xe9.png")
     assert np.array_equal(example.labels.label_map, labels)

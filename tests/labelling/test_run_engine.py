@@ -401,9 +401,9 @@ def test_predictions_wait_for_a_slow_disk_instead_of_piling_up(task, images, tmp
 @pytest.mark.parametrize(("format", "failed"), [("voc", 1), ("cvat", 1), ("coco", 0)])
 def test_a_name_that_a_format_cannot_hold_costs_its_image_alone(task, tmp_path, format, failed):
     folder = write_images(tmp_path / "images", 3)
-    next(folder.glob("*.png")).rename(folder / os.fsdecode(b"caf\xe9.png"))  # Latin-1, as old archives have it
+    next(folder.glob("*.png")).rename(folder / os.fsdecode(b"x\xe9.png"))  # Latin-1, as old archives have it
     summary = label_folder(task, folder, tmp_path / "labels", format=format)
     assert (summary.images, summary.failed) == (3, failed)
     errors = {line["image"]: line["error"]["what"] for line in manifest(tmp_path / "labels") if "error" in line}
-    assert list(errors) == ["caf\udce9.png"][:failed]
+    assert list(errors) == ["x\udce9.png"][:failed]
     assert all("no UTF-8" in what for what in errors.values())

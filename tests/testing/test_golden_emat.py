@@ -1,18 +1,8 @@
 """Golden files of EMAT."""
 
-from pathlib import Path
-
-import pytest
-
-from likewise.testing import golden
-from likewise.testing.golden.case import Folders
-
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "golden"
-FILES = sorted(SHARED.glob("peer_emat*"))
+from golden_files import agrees, each_file
 
 
-@pytest.mark.skipif(not FILES, reason="../shared/golden is not there")
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@each_file("peer_emat*")
 def test_emat_agrees_with_the_golden_files(path):
-    result = golden.run_file(path, Folders.around(SHARED))
-    assert result.status == "pass", result.detail
+    agrees(path)

@@ -1,25 +1,15 @@
 """Golden files of VTM."""
 
-from pathlib import Path
-
 import pytest
-
-from likewise.testing import golden
-from likewise.testing.golden.case import Folders
-
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "golden"
-FILES = sorted(SHARED.glob("vtm_*.npz"))
+from golden_files import agrees, each_file
 
 
-@pytest.mark.skipif(not FILES, reason="../shared/golden is not there")
-@pytest.mark.parametrize("path", [path for path in FILES if not path.stem.startswith("vtm_full")], ids=lambda path: path.stem)
+@each_file("vtm_*.npz", wanted=lambda stem: not stem.startswith("vtm_full"))
 def test_vtm_agrees_with_the_golden_files(path):
-    result = golden.run_file(path, Folders.around(SHARED))
-    assert result.status == "pass", result.detail
+    agrees(path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [path for path in FILES if path.stem.startswith("vtm_full")], ids=lambda path: path.stem)
+@each_file("vtm_full*.npz")
 def test_vtm_of_the_published_size_agrees_with_the_golden_file(path):
-    result = golden.run_file(path, Folders.around(SHARED))
-    assert result.status == "pass", result.detail
+    agrees(path)

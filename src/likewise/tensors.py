@@ -8,7 +8,7 @@ enough to be written here: the length of the header, the header as JSON, the ten
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         for name in names:
             if tensors[name].numel():
                 stream.write(raw_bytes(tensors[name]))
+
+
+def read_tensors(opened: Any) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a safetensors file that `safe_open` opened, with its name, one at a time."""
+    names = opened.keys()  # a handle, not a mapping: it cannot be gone over itself
+    return ((name, opened.get_tensor(name)) for name in names)
 
 
 def raw_bytes(tensor: Tensor) -> memoryview:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from likewise.errors import OutputError, UsageError
 from likewise.files import remove_leftovers, replacing
-from likewise.tensors import raw_bytes, write_tensors
+from likewise.tensors import raw_bytes, read_tensors, write_tensors
 
 FOLDER = "LIKEWISE_FEATURES"  # of the environment: a folder without a limit
 ENDING = ".safetensors"
@@ -95,7 +95,7 @@ class FeatureStore:
         try:
             with safe_open(path, framework="pt") as opened:
                 said = opened.metadata()
-                tensors = {key: opened.get_tensor(key).clone() for key in opened.keys()}  # noqa: SIM118  (a handle, not a mapping)
+                tensors = {key: tensor.clone() for key, tensor in read_tensors(opened)}
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError):

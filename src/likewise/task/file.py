@@ -23,7 +23,7 @@ from torch import Tensor
 
 from likewise.errors import TaskFileError
 from likewise.files import replacing, said_where
-from likewise.tensors import raw_bytes, write_tensors
+from likewise.tensors import raw_bytes, read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 
@@ -46,7 +46,7 @@ def read_task_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             metadata = opened.metadata() or {}
             if "likewise" not in metadata or "sha256" not in metadata:
                 raise TaskFileError("it is a safetensors file, but not a task", where=where, remedy="Make a task with `likewise learn`")
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  (a handle, not a mapping)
+            tensors = dict(read_tensors(opened))
     except FileNotFoundError as error:
         raise TaskFileError("there is no such file", where=where, remedy="Check the path") from error
     except IsADirectoryError as error:

@@ -18,7 +18,7 @@ from likewise.files import replacing, said_where
 from likewise.methods.base import Progress
 from likewise.methods.vtm.model import Vtm
 from likewise.methods.vtm.tuning import Labelled, TuningSettings, TuningState, episode_loss, tune
-from likewise.tensors import write_tensors
+from likewise.tensors import read_tensors, write_tensors
 
 KEEP_EVERY = 10.0  # seconds of work that an interruption may cost
 _GROUPS = ("current", "best", "moments")
@@ -145,8 +145,7 @@ def _read(path: Path) -> TuningState | None:
     try:
         with safe_open(path, "pt") as file:
             told = json.loads((file.metadata() or {})["facts"])
-            names = list(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
+            tensors = dict(read_tensors(file))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         warnings.warn(f"an interrupted tuning cannot be taken up, it begins anew ({path}: {error})", UserWarning, stacklevel=2)
         return None

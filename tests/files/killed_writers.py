@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from every_writer import WRITERS, content, image, task_of
 
@@ -47,6 +48,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def main(folder: Path, call: str) -> None:
     torch.set_num_threads(1)
+    cv2.setNumThreads(0)  # its threads are not there in a process that was split off, which would wait for them without end
     for version in (1, 2):
         image(version), task_of(version)
     for number, writer in enumerate(WRITERS):

@@ -51,6 +51,7 @@ bench: install
 	$(BIN)/python benchmarks/matching.py
 	$(BIN)/python benchmarks/tables_matching.py
 	$(BIN)/python benchmarks/matching_pictures.py
+	$(BIN)/python benchmarks/arena.py
 	$(BIN)/python benchmarks/write_docs.py
 
 docs: install

@@ -26,7 +26,8 @@ those of `../shared/data` (research sets that are not part of this repository), 
 {weights}
 
 Read with care: the settings of `analogy` were chosen while looking at these sets and draws, while the other methods were
-not tuned, so the tables flatter it; only sets that nobody here has seen can tell by how much.
+not tuned, so the tables flatter it; only sets that nobody here has seen can tell by how much. All methods in one table,
+with peers and the working sizes of each as rows of their own: [the arena](arena.md).
 """
 PICTURES = """\
 ## Pictures

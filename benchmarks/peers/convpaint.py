@@ -1,6 +1,6 @@
 """napari-convpaint itself on the draws of the arena, through its Python API. Needs an environment of its own (README.md beside) and nothing of this package.
 
-    python benchmarks/peers/convpaint.py [--alias gaussian vgg-s dinov2 ...] [--sets NAME ...] [--shots 1 5 split] [--draws 1]
+    python benchmarks/peers/convpaint.py [--alias gaussian vgg dinov2 ...] [--dinov2 FILE] [--sets NAME ...] [--shots 1 5 split] [--draws 1]
 
 Rows stand where `arena.py` reads them: bench/arena/napari-convpaint-ALIAS/SHOTS/SET/DRAW.json; a row that is there is not made again. Labels: of each example
 at most so many pixels a class, evenly spread over what is labelled so, in all 8,192, as many as our `convpaint` learns from; every other pixel is left
@@ -11,6 +11,7 @@ likewise: pooled intersections over pooled unions, the mean over classes that oc
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -62,7 +63,33 @@ def measure(alias: str, folder: Path, classes: list[int], draw: dict[str, list[s
     began = time.process_time()
     counts = {name: compared(np.asarray(model.segment(pixels(folder, name))).squeeze() - 1, labels(folder, name), classes) for name in draw["query"]}
     spent = (time.process_time() - began) / len(draw["query"])
-    return {"miou": miou(counts, classes), "per_query": counts, "learn_s": learned, "query_s": spent, "weights": {}, "code": version("napari-convpaint")}
+    return {"miou": miou(counts, classes), "per_query": counts, "learn_s": learned, "query_s": spent, "code": version("napari-convpaint")}
+
+
+def run_dinov2_from(path: Path) -> str:
+    """Let the program's DINOv2 features come from a file; its sha256, shortened as in the arena."""
+    import timm
+    import torch
+    from napari_convpaint.feature_extractors.dino import Dinov2Features
+    from safetensors.torch import load_file
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
+    network = timm.create_model("vit_small_patch14_reg4_dinov2", num_classes=0, dynamic_img_size=True)
+    network.load_state_dict(checkpoint_filter_fn(load_file(path), network))
+
+    class Tokens(torch.nn.Module):
+        """The network with the one call that the program makes."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network.eval()
+
+        def forward_features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            """Images (B, 3, H, W) -> the tokens of patches (B, P, D), normalised."""
+            return {"x_norm_patchtokens": self.network.forward_features(images)[:, self.network.num_prefix_tokens :]}
+
+    Dinov2Features.create_model = staticmethod(lambda model_name: Tokens())
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def compared(found: NDArray[Any], truth: NDArray[np.uint8], classes: list[int]) -> dict[str, list[int]]:
@@ -81,7 +108,8 @@ def miou(counts: dict[str, dict[str, list[int]]], classes: list[int]) -> float:
 def main() -> None:
     """Make the rows that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--alias", nargs="+", default=["gaussian", "vgg-s", "dinov2"], help="models of the program, by its own names")
+    parser.add_argument("--alias", nargs="+", default=["gaussian", "vgg", "dinov2"], help="models of the program, by its own names")
+    parser.add_argument("--dinov2", type=Path, metavar="FILE", help="weights of DINOv2 ViT-S/14 with registers for the alias dinov2")
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--shots", nargs="+", default=["1", "5", "split"], choices=SHOTS)
     parser.add_argument("--draws", type=int, default=1)
@@ -92,6 +120,7 @@ def main() -> None:
         sys.exit("napari-convpaint is not installed in this environment: see benchmarks/peers/README.md")
     if not SHARED.exists():
         sys.exit("../shared is not here: nothing to measure on")
+    files = {"dinov2": {"sha256": run_dinov2_from(told.dinov2), "name": told.dinov2.stem}} if told.dinov2 else {}
     fixed = json.loads((SHARED / "tools" / "draws.json").read_text())
     for folder in sorted(path.parent for path in (SHARED / "data").glob("*/dataset.json")):
         meta = json.loads((folder / "dataset.json").read_text())
@@ -104,7 +133,8 @@ def main() -> None:
                     path = OUT / f"napari-convpaint-{alias}" / shots / folder.name / f"{index}.json"
                     if path.exists():
                         continue
-                    row = measure(alias, folder, [int(number) for number in meta["classes"]], draw)
+                    weights = {"backbone": files[alias]} if alias in files else {}
+                    row = {**measure(alias, folder, [int(number) for number in meta["classes"]], draw), "weights": weights}
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.with_suffix(".part").write_text(json.dumps(row))
                     path.with_suffix(".part").replace(path)

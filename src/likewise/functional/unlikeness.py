@@ -79,9 +79,9 @@ def alarm_above(highest: Tensor, share: float) -> Alarm:
 
 
 def best_cut(distances: Tensor, shares: Tensor) -> float:
-    """The threshold above which cells overlap best with what is to be found: distances (R,), shares (R,) of each cell in 0..1 -> by soft IoU.
+    """The threshold above which cells overlap best with what is to be found: distances (R,) >= 0, shares (R,) of each cell in 0..1 -> by soft IoU.
 
-    The middle between the last distance above and the first below. ValueError where there is nothing to find.
+    The middle between the last distance above and the first below, 0 where there is none. ValueError where there is nothing to find.
     """
     total = float(shares.sum())
     if not total > 0:
@@ -92,5 +92,5 @@ def best_cut(distances: Tensor, shares: Tensor) -> float:
     last = torch.ones(len(order), dtype=torch.bool)
     last[:-1] = ordered[:-1] > ordered[1:]  # equal distances lie on one side together
     best = int(overlap.masked_fill(~last, -1.0).argmax())
-    below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best]
-    return float((ordered[best] + below) / 2)
+    below = float(ordered[best + 1]) if best + 1 < len(ordered) else 0.0
+    return (float(ordered[best]) + below) / 2

@@ -142,8 +142,9 @@ class Unlike(Method):
     def _answer(self, item: ImageFeatures, memory: Memory) -> RawPrediction:
         facts, tensors = memory.facts, memory.tensors
         tokens = item.joined()
-        far = smoothed(nearest_distance(tokens, tensors["memory"].float()), item.grid)
-        alike = cosine(tokens, tensors["classes"]).masked_fill(~tensors["seen"], -torch.inf)
+        raw = nearest_distance(tokens, tensors["memory"].float())
+        far = smoothed(raw, item.grid)
+        alike = _around(cosine(tokens, tensors["classes"]), raw, item.grid).masked_fill(~tensors["seen"], -torch.inf)
         unlike = (far - facts["pixels"])[:, None] / facts["spread"]
         logits = unlike + self.settings.temperature * (alike - alike.amax(1, keepdim=True))
         top = far[:, None].masked_fill(alike < alike.amax(1, keepdim=True), -torch.inf).amax(0)
@@ -163,6 +164,12 @@ def _class_tokens(pictures: Sequence[Sound]) -> Tensor:
     """The mean token (N, D) of each class, zeros for one that no example shows."""
     shares = torch.cat([own.labels.shares * own.labels.weight[:, None] for own in pictures])
     return class_means(torch.cat([own.tokens for own in pictures]), shares)[1:]
+
+
+def _around(alike: Tensor, far: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The cosines (P, N) averaged over neighbours by how unlike (P,) these are: at the edge of what is unlike its inside says what it is."""
+    total = smoothed(far, grid).clamp_min(1e-9)
+    return torch.stack([smoothed(own * far, grid) / total for own in alike.T], dim=1)
 
 
 def _left_out(pictures: Sequence[Sound]) -> list[Tensor]:

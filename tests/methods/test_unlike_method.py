@@ -68,7 +68,7 @@ def test_what_good_pictures_do_not_show_is_found_where_it_is(from_good):
 def test_a_good_picture_is_left_alone(from_good):
     found = answer(*from_good, ground())
     assert float(found.presence) < 0.5
-    assert not bool(found.logits.argmax(0).any())
+    assert bool((found.class_confidence == 0).all())  # nothing is marked of a class that is absent
     assert found.confidence == pytest.approx(1 - float(found.presence))
 
 
@@ -141,10 +141,24 @@ def test_without_any_background_there_is_nothing_to_be_unlike():
         learn([torch.full(GRID, RED)], [{"label_map": np.ones(SIZE, np.uint8)}], {1: "red"})
 
 
+@pytest.mark.parametrize("name", ["false_alarms", "extent"])
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.2])
-def test_a_share_of_false_alarms_that_cannot_be_is_refused(share):
-    with pytest.raises(UsageError, match="false_alarms"):
-        UnlikeSettings().changed(false_alarms=share)
+def test_a_share_that_cannot_be_is_refused(name, share):
+    with pytest.raises(UsageError, match=name):
+        UnlikeSettings().changed(**{name: share})
+
+
+@pytest.mark.parametrize("extent", [0.02, 0.3])
+def test_the_mask_begins_at_what_so_many_cells_of_left_out_good_pictures_exceed(extent):
+    _, memory = learn([ground()] * 12, [GOOD] * 12, ["odd"], extent=extent)
+    known = [features(ground(), seed).joined() for seed in range(12)]
+    far = []
+    for index, own in enumerate(known):
+        others = torch.cat([each for place, each in enumerate(known) if place != index])
+        plane = np.pad((1 - (own @ others.T).amax(1)).reshape(GRID).numpy(), 1, constant_values=np.nan)
+        far.append([np.nanmean(plane[row : row + 3, column : column + 3]) for row in range(GRID[0]) for column in range(GRID[1])])
+    assert (np.array(far) > memory.facts["pixels"]).mean() == pytest.approx(extent, abs=0.01)
+    assert memory.facts["pixels"] < memory.facts["presence"]
 
 
 def test_the_memory_keeps_to_its_budget_with_an_equal_part_for_each_picture():

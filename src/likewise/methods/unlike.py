@@ -1,7 +1,8 @@
 """Unlike these: what is far from every token of good pictures (after PatchCore, Roth et al. 2022).
 
 learn    tokens of all that is sound, an equal part of the budget for each picture; two thresholds by left-out pictures
-predict  the distance of each token to the nearest of memory, averaged over three by three cells; what lies above the threshold is unlike
+predict  the distance of each token to the nearest of memory, averaged over three by three cells; a picture in which one lies above the alarm's threshold
+         shows something, and what lies above the threshold of pixels is unlike
 
 Of PatchCore: a memory of tokens of good pictures, thinned, and the distance to the nearest. Otherwise here: one late middle layer of the backbone instead of
 two of a convolutional network, cells that stand for others instead of a greedy choice, no weighting by neighbours of neighbours, and thresholds.
@@ -38,20 +39,23 @@ _LEAST_SPREAD = 0.05  # of the threshold: the width of the step from absent to p
 class UnlikeSettings(MethodSettings):
     """The settings.
 
-    false_alarms: the share of good pictures that may be said to show something, at most; layers: blocks of the backbone, chosen by the labelled
+    false_alarms: the share of good pictures that may be said to show something, at most; extent: the share of good cells that may lie above the threshold of
+    pixels, of 0.005 to 0.1 the best on half of tile_defects; layers: blocks of the backbone, chosen by the labelled
     examples of steel_defects and half of tile_defects (docs/unlike.md); temperature: the factor on cosines by which what is unlike is given to classes, as
     for prototypes; budget: tokens kept in all; side: the working size.
     """
 
     false_alarms: float = 0.1
+    extent: float = 0.05
     layers: tuple[int, ...] = (-4,)
     temperature: float = 20.0
     budget: int = 16_384
     side: int = 448
 
     def __post_init__(self) -> None:
-        if not 0 < self.false_alarms < 1:
-            raise UsageError(f"false_alarms is {self.false_alarms}", where="UnlikeSettings", remedy="Give a share above 0 and below 1, 0.1 for example")
+        for name in ("false_alarms", "extent"):
+            if not 0 < getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}", where="UnlikeSettings", remedy="Give a share above 0 and below 1, 0.1 for example")
 
 
 @dataclass(frozen=True)
@@ -130,13 +134,14 @@ class Unlike(Method):
     def _thresholds(self, pictures: Sequence[Sound]) -> dict[str, float | dict[str, float]]:
         """The thresholds of presence and of pixels, the spread, and what the alarm promises, by pictures against the memory of the others."""
         maps = _left_out(pictures)
-        highest = [(own, smoothed(far, own.grid, own.where)[own.where].max()) for own, far in zip(pictures, maps, strict=True) if bool(own.where.any())]
-        tops = torch.stack([top for own, top in highest if own.good] or [top for _, top in highest])
-        good, pixels = sum(own.good for own in pictures), _pixel_threshold(pictures, maps)
+        sound = [(own, smoothed(far, own.grid, own.where)[own.where]) for own, far in zip(pictures, maps, strict=True) if bool(own.where.any())]
+        tops = torch.stack([cells.max() for own, cells in sound if own.good] or [cells.max() for _, cells in sound])
+        good, marked = sum(own.good for own in pictures), _best_threshold(pictures, maps)
         alarm = alarm_above(tops, self.settings.false_alarms)
-        presence = alarm.threshold if good or pixels is None else pixels
+        presence = alarm.threshold if good or marked is None else marked
+        pixels = min(presence, _exceeded_by(torch.cat([cells for _, cells in sound]), self.settings.extent)) if marked is None else marked
         spread = max(float(tops.std()) if len(tops) > 1 else 0.0, _LEAST_SPREAD * presence, 1e-6)
-        facts: dict[str, float | dict[str, float]] = {"presence": presence, "pixels": presence if pixels is None else pixels, "spread": spread}
+        facts: dict[str, float | dict[str, float]] = {"presence": presence, "pixels": pixels, "spread": spread}
         return facts | ({"alarm": {**asdict(alarm), "asked": self.settings.false_alarms, "images": good}} if good else {})
 
     def _answer(self, item: ImageFeatures, memory: Memory) -> RawPrediction:
@@ -181,7 +186,12 @@ def _left_out(pictures: Sequence[Sound]) -> list[Tensor]:
     return [own_distance(own.tokens, own.grid, own.where, _APART) if own is only else nearest_distance(own.tokens, memory) for own in pictures]
 
 
-def _pixel_threshold(pictures: Sequence[Sound], maps: Sequence[Tensor]) -> float | None:
+def _exceeded_by(distances: Tensor, share: float) -> float:
+    """The distance that at most a share of distances (R,) exceed."""
+    return float(distances.sort().values[min(len(distances) - 1, int((1 - share) * len(distances)))])
+
+
+def _best_threshold(pictures: Sequence[Sound], maps: Sequence[Tensor]) -> float | None:
     """The threshold that overlaps best with what the examples mark as classes; None where they mark nothing."""
     known = [own.labels.weight > 0 for own in pictures]
     far = torch.cat([smoothed(each, own.grid)[here] for each, own, here in zip(maps, pictures, known, strict=True)])

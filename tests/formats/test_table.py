@@ -51,6 +51,7 @@ READ_BY = {  # "in": what is read and not written
     ("coco-panoptic", "holes, parts"): "test_other_tools:test_masks_of_datumaro_are_read_object_by_object_to_every_pixel",
     ("coco-panoptic", "objects"): "test_other_tools:test_masks_of_datumaro_are_read_object_by_object_to_every_pixel",
     ("coco-panoptic", "ignored"): "test_coco_panoptic:test_segments_are_objects_and_what_is_in_none_is_ignored",
+    ("good", "absent"): "test_good_images:test_each_image_says_that_the_one_class_is_absent",
 }
 
 ORACLES = {

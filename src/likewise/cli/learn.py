@@ -135,7 +135,7 @@ def _learned(
         raise UsageError("it is learned already", where=str(examples), remedy="Change it by --add or --forget, or give labelled examples")
     from likewise import formats, task
 
-    read = formats.read_support(examples, **reading)
+    read = formats.read_support(examples, **reading, otherwise=task.format_otherwise(method))
     say(read.sentence, aside=True)
     return task.learn(
         read.support,
@@ -155,7 +155,7 @@ def _changed(path: Path, add: list[Path], forget: list[str], reading: dict[str, 
     from likewise import formats, task
 
     changed = task.load(path, **place)
-    reads = [formats.read_support(folder, **reading) for folder in add]
+    reads = [formats.read_support(folder, **reading, otherwise=task.format_otherwise(changed.method.name)) for folder in add]
     if forget:
         changed = changed.forget(forget)
         say(f"forgot {', '.join(forget)}", aside=True)

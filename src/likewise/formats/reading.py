@@ -13,7 +13,7 @@ from likewise.data.channels import Channels
 from likewise.data.example import Unlabelled
 from likewise.data.resolve import resolve
 from likewise.errors import InputError
-from likewise.formats import index_png
+from likewise.formats import good, index_png
 from likewise.formats.choosing import choose
 from likewise.formats.dataset import Dataset, by_stem, match
 from likewise.formats.files import read_text
@@ -124,23 +124,29 @@ def read_support(
     targets: Collection[str] | None = None,
     most: int | None = None,
     channels: Channels | None = None,
+    otherwise: str | None = None,
 ) -> ReadSupport:
     """The labelled examples of a folder or file, with a sentence that says what was recognised.
 
     format: a name of `FORMATS`, recognised if None; split: a split of `dataset.json`, "all", or None for "support" where
     there is one; unlabelled: whether unlabelled pixels are "background" or "unknown" in all of them, None for what the
     files say; targets, most: which labels and how many examples, see `formats.choosing`; channels: which of a TIFF's channels are
-    shown, None for pictures of one or three. Raises InputError (file, field, reason, remedy) for what cannot be used.
+    shown, None for pictures of one or three; otherwise: the format where none is recognised. Raises InputError (file, field, reason,
+    remedy) for what cannot be used.
     """
     place = Path(path)
-    dataset = open_dataset(place, format).shown_as(channels)
+    dataset = open_dataset(place, format, otherwise).shown_as(channels)
     names, chosen = dataset.support_names(split)
     if not names and not dataset.vectors:
         raise InputError(f"there are no labelled images ({dataset.layout})", where=str(place), remedy="Label at least one image")
     dataset.check_images(names)
     examples, classes, about = choose(dataset, names, targets, most)
     support = Support(examples, classes, about, unlabelled or dataset.unlabelled, dataset.vectors)
-    held = _count(len(dataset.vectors), "class vector") if dataset.vectors else _count(len(support), "labelled image")
+    held = (
+        _count(len(dataset.vectors), "class vector")
+        if dataset.vectors
+        else _count(len(support), "good image" if dataset.format == good.NAME else "labelled image")
+    )
     sentence = f"{place.resolve().name}: {dataset.format} ({dataset.describe(chosen)}), {held}{_content(support)}"
     return ReadSupport(support, dataset.format, sentence, dataset.folder, chosen)
 

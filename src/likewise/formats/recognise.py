@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from likewise.errors import InputError, UsageError, close_match
-from likewise.formats import class_table, class_vectors, coco, coco_panoptic, cvat, examples_json, folders, index_png, label_studio, labelme, voc, yolo
+from likewise.formats import class_table, class_vectors, coco, coco_panoptic, cvat, examples_json, folders, good, index_png, label_studio, labelme, voc, yolo
 from likewise.formats.dataset import Dataset
 from likewise.formats.files import ProblemsError
 
@@ -17,7 +17,10 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class Format:
-    """A format: whether it is read and written, and what it is in a line; `looks_like` answers for a path in words."""
+    """A format: whether it is read and written, and what it is in a line; `found` answers for a path in words.
+
+    looked_for: by what it is recognised, "" for one that must be named.
+    """
 
     name: str
     reads: bool
@@ -91,6 +94,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("csv", True, True, "a table with a class an image: columns image, class", "labels.csv", class_table.found, class_table.opened),
     Format("folders", True, True, "a folder a class", "two or more folders of images, one a class", folders.found, folders.opened),
+    Format(good.NAME, True, False, "good images without any label, for methods that learn from these", "", good.found, good.opened),
 )
 
 
@@ -118,17 +122,20 @@ def recognised(path: Path) -> Format:
         raise InputError("there is no such file or folder", where=str(path), remedy="Check the path")
     known = found_format(path)
     if known is None:
-        looked = "; ".join(f"{known.looked_for} ({known.name})" for known in FORMATS if known.reads)
+        looked = "; ".join(f"{known.looked_for} ({known.name})" for known in FORMATS if known.reads and known.looked_for)
         raise InputError(f"no labels were found; looked for {looked}", where=str(path), remedy="Check the folder, or name its format with --as")
     return known
 
 
-def open_dataset(path: str | Path, format: str | None = None) -> Dataset:
-    """The data set of a file or folder, in the format that is named or recognised."""
+def open_dataset(path: str | Path, format: str | None = None, otherwise: str | None = None) -> Dataset:
+    """The data set of a file or folder, in the format that is named or recognised; otherwise: the format where none is recognised."""
     place = Path(path)
-    known = recognised(place) if format is None else format_named(format)
-    if format is not None and not place.exists():
+    named = None if format is None else format_named(format)
+    if not place.exists():
         raise InputError("there is no such file or folder", where=str(place), remedy="Check the path")
+    if named is None and otherwise is not None and found_format(place) is None:
+        named = format_named(otherwise)
+    known = named or recognised(place)
     dataset = _placed(place, lambda: known.opened(place))
     return replace(dataset, example=lambda name: _placed(name, lambda: dataset.example(name)))
 

@@ -14,7 +14,7 @@ def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
     [('read-out pixel', '25 % of the answer, left-out score unknown')]
     """
-    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts)]
+    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts), *_alarmed(facts)]
 
 
 def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -68,3 +68,11 @@ def _whole(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if none["strange"]:
             parts.append(f"{none['strange_refused']} of {none['strange']} examples of none of them are, as they should be")
         yield "none of these", "; ".join(parts)
+
+
+def _alarmed(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of what is unlike good images: how many of these a threshold is from, and the share of them that it promises to leave alone."""
+    alarm = facts.get("alarm")
+    if alarm:
+        short = "" if alarm["promised"] <= alarm["asked"] else f", {100 * alarm['asked']:.3g} % were asked for: more good images are needed"
+        yield "false alarms", f"at most {100 * alarm['promised']:.3g} % of good images, by {alarm['images']} left-out ones{short}"

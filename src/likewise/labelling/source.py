@@ -52,7 +52,8 @@ class Source:
             self._refuse_learning()
             opened = task.load(self.path, device=self.device, engine=self.engine, precision=self.precision, cache=self.cache)
             return opened, f"{self.path.name}: a task of {len(opened.support)} examples"
-        read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled, channels=self.channels)
+        otherwise = task.format_otherwise(self.method)
+        read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled, channels=self.channels, otherwise=otherwise)
         learned = task.learn(
             read.support,
             method=self.method or task.usual_method(read.support),

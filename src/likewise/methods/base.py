@@ -107,7 +107,8 @@ class Method(ABC):
     `methods.prompts`); gives: kinds of answers; exempt: conformance laws that it cannot keep -> why; trained: whether
     it needs a checkpoint besides the backbone, which it then keeps in the memory; optional_checkpoint: whether one that does not may be given one, whose
     card says how it is used; keeps_checkpoint: False where it is too
-    large for that, so that a task names it by its hash and finds it again.
+    large for that, so that a task names it by its hash and finds it again; from_good: whether examples that show none of the classes are
+    enough to learn from, so that a folder of images without labels is a support.
     """
 
     name: ClassVar[str]
@@ -117,6 +118,7 @@ class Method(ABC):
     trained: ClassVar[bool] = False
     optional_checkpoint: ClassVar[bool] = False
     keeps_checkpoint: ClassVar[bool] = True
+    from_good: ClassVar[bool] = False
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
 
     def __init__(self, settings: MethodSettings | None = None) -> None:

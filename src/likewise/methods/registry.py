@@ -189,6 +189,12 @@ TABLE = (
         "pixel classification: a forest of trees on features of labelled patches, or of pixels by filters that need no weights",
         "convpaint 2026; after ilastik (Berg et al. 2019)",
     ),
+    Listed(
+        "unlike",
+        "likewise.methods.unlike:Unlike",
+        "what is unlike everything that good images show; they are all it needs, with no label",
+        "after Roth et al. 2022 (PatchCore)",
+    ),
     Listed("attention", "likewise.methods.attention:Attention", "labels of the support averaged by softmax of similarity", "Vinyals et al. 2016"),
 )
 

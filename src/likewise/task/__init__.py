@@ -6,6 +6,6 @@ task.save("cracks.task"); load("cracks.task")
 """
 
 from likewise.task.face import Task, learn, load
-from likewise.task.learning import usual_method
+from likewise.task.learning import format_otherwise, usual_method
 
-__all__ = ["Task", "learn", "load", "usual_method"]
+__all__ = ["Task", "format_otherwise", "learn", "load", "usual_method"]

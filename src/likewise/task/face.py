@@ -30,7 +30,19 @@ from likewise.task import storage
 from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
-from likewise.task.learning import CHANNELS, Kept, Place, as_support, channels_of, check_fit, extract, learn_memory, open_provider, with_channels
+from likewise.task.learning import (
+    CHANNELS,
+    Kept,
+    Place,
+    as_support,
+    channels_of,
+    check_fit,
+    extract,
+    format_otherwise,
+    learn_memory,
+    open_provider,
+    with_channels,
+)
 from likewise.task.refining import refined_map
 from likewise.task.segment_anything import SegmentAnything, joined_scores
 from likewise.task.split_choice import with_objects
@@ -71,7 +83,7 @@ def learn(
     """
     asked = checked(instances)
     ready = equip(method, preset, settings, checkpoint, backbone)
-    support = as_support(source, format, split, unlabelled)
+    support = as_support(source, format, split, unlabelled, format_otherwise(method))
     check_fit(ready.method, support)
     chosen = ready.method.settled(with_heatmaps(ready.method, support))
     place = Place.of(device, engine, precision, cache)

@@ -91,9 +91,10 @@ def check_fit(method: Method, support: Support) -> None:
     if not support.classes.names and not support.targets and not support.keypoints:
         raise InputError("there is neither a class nor a target to learn", where="support", remedy="Name at least one class, or give dense maps")
     empty = [support.classes[number] for number in support.classes if not support.showing(number) and number not in support.class_vectors]
-    if empty and len(empty) == len(support.classes) and not support.targets and not support.keypoints:
+    nothing = len(empty) == len(support.classes) and not support.targets and not support.keypoints
+    if empty and nothing and not method.from_good:
         raise InputError("no example shows any class", where="support", remedy="Label at least one image in which a class is present")
-    if empty:
+    if empty and not (nothing and method.from_good):
         warnings.warn(f"no example shows {', '.join(empty)}: predicted absent everywhere", UserWarning, stacklevel=4)
     missing = [name for name in support.targets if not any(name in example.labels.dense for example in support.examples)]
     if missing:
@@ -124,6 +125,14 @@ def usual_method(support: Support) -> str:
     if kinds == {LabelKind.VECTOR}:
         return "zero-shot-prototypical"
     return "prototypical" if LabelKind.CLASS in kinds and kinds <= {LabelKind.CLASS, LabelKind.TAG} else "analogy"
+
+
+def format_otherwise(method: str | None) -> str | None:
+    """The format that examples are read in where none is recognised: `good` for methods that learn from images without labels, else None.
+
+    Raises UsageError for an unknown method; None is the usual one.
+    """
+    return "good" if method is not None and method_class(method).from_good else None
 
 
 def _check_pictures(support: Support) -> None:
@@ -190,8 +199,10 @@ def learn_memory(method: Method, support: Support, kept: Kept, progress: Progres
     return to_device(memory, torch.device("cpu"))
 
 
-def as_support(source: Support | Sequence[Example] | str | Path, format: str | None, split: str | None, unlabelled: Unlabelled | None) -> Support:
-    """A support as it is, made of examples, or read from a path. UsageError where what is no path is told how to be read."""
+def as_support(
+    source: Support | Sequence[Example] | str | Path, format: str | None, split: str | None, unlabelled: Unlabelled | None, otherwise: str | None = None
+) -> Support:
+    """A support as it is, made of examples, or read from a path, see `formats.read_support`. UsageError where what is no path is told how to be read."""
     if not isinstance(source, str | Path):
         told = {"format": format, "split": split, "unlabelled": unlabelled}
         for name, value in told.items():
@@ -207,4 +218,4 @@ def as_support(source: Support | Sequence[Example] | str | Path, format: str | N
         return Support(source)
     from likewise import formats
 
-    return formats.read_support(source, format=format, split=split, unlabelled=unlabelled).support
+    return formats.read_support(source, format=format, split=split, unlabelled=unlabelled, otherwise=otherwise).support

@@ -96,6 +96,7 @@ LISTED = (
     Contender(Variant("persam", "default"), ON_TOKENS),
     Contender(Variant("gf-sam", "default"), ON_TOKENS),
     Contender(Variant("matcher", "default"), ON_TOKENS, only=("landmark", "objects")),  # up to minutes a picture, as published
+    Contender(Variant("unlike", "default"), OURS),
     Contender(Variant("cst", "default"), GOLDEN, SHIPPED),
     Contender(Variant("vtm", "default"), GOLDEN, SHIPPED),
     Contender(Variant("label-anything", "default"), GOLDEN, TRAINED),

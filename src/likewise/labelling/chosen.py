@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from likewise.task.deciding import rules_of
+
 _CALIBRATED = {"support": "the examples", "shipped": "a curve that comes with the program", "prior": "a usual curve, for want of a better"}
 
 
-def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(what, choice) for each choice among the facts of a memory; none for methods that choose nothing.
+def chosen_rows(facts: Mapping[str, Any], classes: Mapping[int, str] | None = None) -> list[tuple[str, str]]:
+    """(what, choice) for each choice among the facts of a memory; none for methods that choose nothing. classes: numbers and names, where it may decide.
 
     >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
     [('read-out pixel', '25 % of the answer, left-out score unknown')]
     """
-    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts)]
+    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts), *_decided(facts, classes or {})]
 
 
 def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -68,3 +70,9 @@ def _whole(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if none["strange"]:
             parts.append(f"{none['strange_refused']} of {none['strange']} examples of none of them are, as they should be")
         yield "none of these", "; ".join(parts)
+
+
+def _decided(facts: Mapping[str, Any], classes: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    """Where a share that may be missed was asked for: from when on an image is to be looked at for each class."""
+    for name, rule in rules_of(facts, classes).items():
+        yield f"{name}, to miss {100 * rule.max_miss:g} %", rule.sentence()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import likewise
-from likewise.data import Example, Support
+from likewise.data import Example, OutputKind, Support
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import PRESENCE_LEFT_OUT
 from likewise.task.deciding import parse_share
@@ -167,9 +167,10 @@ def test_the_library_refuses_it_before_anything_is_learned(wrong):
         likewise.learn("nowhere at all", max_miss=wrong)
 
 
-def test_a_method_or_task_without_presence_is_refused_before_it_is_learned():
-    with pytest.raises(InputError, match="how likely a class is there"):
-        likewise.learn(support(), "gf-sam", backbone=BACKBONE, device="cpu", engine="torch", max_miss=0.1)
+def test_a_method_or_task_without_presence_is_refused_before_it_is_learned(monkeypatch):
     dense = [Example(pixels_and_labels(seed)[0], f"d{seed}", dense={"grey": pixels_and_labels(seed)[0].mean(2)}) for seed in range(3)]
     with pytest.raises(InputError, match="no class to look for"):
         likewise.learn(Support(dense, targets={"grey": likewise.Target()}), **SMALL, max_miss=0.1)
+    monkeypatch.setattr("likewise.methods.prototype.Prototype.gives", frozenset({OutputKind.MASKS}))
+    with pytest.raises(InputError, match="how likely a class is there"):
+        likewise.learn(support(), **SMALL, max_miss=0.1)

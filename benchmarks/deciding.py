@@ -2,9 +2,10 @@
 
     python benchmarks/deciding.py [--methods analogy prototype] [--sets NAME ...] [--draws 5] [--page]
 
-Each fixed draw of 5 and 10 images a class (and each set's own split) is learned once; the presence of each class on the left-out examples and on the queries is
-kept, one JSON a set and method, bench/deciding/METHOD/SET.json, so that any share that may be missed is tried at no cost. Counted are pairs of an image
-and a class with at least `FEWEST` left-out examples. The tables stand in docs/deciding.md.
+Each fixed draw of 5 and 10 images a class, each set's own split, and halves of each set at random (the one case in which examples are certain to be drawn like
+the queries) are learned once; the presence of each class on the left-out examples and on the queries is kept, one JSON a set and method,
+bench/deciding/METHOD/SET.json, so that any share that may be missed is tried at no cost. Counted are pairs of an image and a class with at least `FEWEST`
+left-out examples. The table stands in docs/deciding.md.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import likewise
-from common import BENCH, DOCS, Cell, cells, classes, need_shared, picture, read_json, shown, truth, write_json
+from common import BENCH, DATA, DOCS, Cell, cells, classes, need_shared, picture, read_json, shown, truth, write_json
 from likewise.functional.shares import share_interval
 from likewise.methods.base import PRESENCE_LEFT_OUT
 from likewise.task.deciding import ASKED, Rule, rules_of
 from marks import between_marks
 
+HALF = "half"
 OUT, PAGE, MARK = BENCH / "deciding", DOCS / "deciding.md", "deciding"
-SETS, SHOTS, METHODS = ("tile_defects", "steel_defects", "landmark", "camvid", "coco_mini"), ("split", "5", "10"), ("analogy", "prototype")
+SETS, SHOTS, METHODS = ("tile_defects", "steel_defects", "landmark", "camvid", "coco_mini"), ("split", "5", "10", HALF), ("analogy", "prototype")
 RATES, FEWEST = (0.01, 0.05, 0.1, 0.2), 4
 TRIED = 0.5  # any share: the scores that are kept are the same for all
 
@@ -43,6 +47,17 @@ class Counts(NamedTuple):
     def plus(self, other: Counts) -> Counts:
         """Both together."""
         return Counts(*(one + two for one, two in zip(self, other, strict=True)))
+
+
+def drawn(name: str, draws: int) -> list[Cell]:
+    """The fixed draws of a set, its split, and halves of its labelled images by chance."""
+    names = sorted(path.stem for path in (DATA / name / "masks").glob("*.png"))
+    names = [one for one in names if shown(name, one) is not None]
+    halves = []
+    for draw in range(draws):
+        shuffled = np.random.default_rng(draw).permutation(names).tolist()
+        halves.append(Cell(name, HALF, draw, tuple(shuffled[: len(names) // 2]), tuple(shuffled[len(names) // 2 :])))
+    return [*cells([name], SHOTS, draws), *halves]
 
 
 def measure(cell: Cell, method: str, cache: Path) -> dict[str, Any]:
@@ -151,7 +166,7 @@ def main() -> None:
             path = OUT / method / f"{name}.json"
             rows = read_json(path) or []
             known = {(row["shots"], row["draw"]) for row in rows}
-            for cell in cells([name], SHOTS, arguments.draws):
+            for cell in drawn(name, arguments.draws):
                 if (cell.shots, cell.draw) not in known:
                     rows.append(measure(cell, method, cache))
                     write_json(path, rows)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import likewise
-from likewise.data import Example, OutputKind, Support
+from likewise.data import ClassTable, Example, OutputKind, Prediction, Support
 from likewise.errors import InputError, UsageError
 from likewise.methods.base import PRESENCE_LEFT_OUT
-from likewise.task.deciding import parse_share
+from likewise.task.deciding import ASKED, Rule, decided, parse_share, rules_of
 from likewise.task.left_out import PARTS
 from likewise.testing.conformance import BACKBONE
 
@@ -66,6 +66,19 @@ def test_a_rule_is_the_score_of_its_rank_and_counts_the_others_from_it(task):
         assert rule.alarms == sum(score >= rule.threshold for score in scores["without"])
         assert rule.kept
         assert f"{100 * rule.rank / (rule.shown + 1):.1f} % on average" in rule.sentence()
+
+
+def test_a_rule_from_scores_by_hand():
+    scores = {"crack": {"shown": [0.9, 0.4, 0.7, 0.2, 0.6, 0.8, 0.5], "without": [0.1, 0.45, 0.4, 0.95]}}
+    rules = rules_of({ASKED: 0.25, PRESENCE_LEFT_OUT: scores}, {1: "crack", 4: "dent"})
+    assert rules["crack"] == Rule(max_miss=0.25, threshold=0.4, rank=2, shown=7, alarms=3, without=4)
+    assert (rules["crack"].promised, rules["crack"].kept) == (0.25, True)
+    assert rules["crack"].as_dict()["alarm_interval"] == pytest.approx([0.3006, 0.9544], abs=1e-4)  # Wilson's of 3 in 4
+    assert rules["dent"] == Rule(max_miss=0.25, threshold=0.5, rank=0, shown=0, alarms=0, without=0)
+    for present, looks in ((0.4, {"crack": True, "dent": False}), (0.399, {"crack": False, "dent": False})):
+        plain = Prediction(ClassTable({1: "crack", 4: "dent"}), {}, np.zeros((2, 3), np.uint8), {"crack": present, "dent": 0.1}, {}, 1.0)
+        assert decided(plain, rules).decided == looks
+    assert rules_of({PRESENCE_LEFT_OUT: scores}, {1: "crack"}) == {}
 
 
 def test_predictions_are_decided_by_their_probability_and_nothing_else_of_them_changes(task):

@@ -110,11 +110,11 @@ def pooled(rows: Iterable[dict[str, Any]], max_miss: float | None) -> Counts:
 def table(sets: Sequence[str], methods: Sequence[str]) -> Iterator[str]:
     """A line a set, number of images and method: the plain rule, then each share that may be missed."""
     yield (
-        "| set | images a class | method | examples left out | pairs there | probability 0.5 | "
+        "| set | images a class | draws | method | examples left out | pairs there | probability 0.5 | "
         + " | ".join(f"asked {100 * rate:g} %" for rate in RATES)
         + " |"
     )
-    yield "|---" * (6 + len(RATES)) + "|"
+    yield "|---" * (7 + len(RATES)) + "|"
     everything: dict[str, list[dict[str, Any]]] = {method: [] for method in methods}
     for name in sets:
         for shots in SHOTS:
@@ -122,10 +122,10 @@ def table(sets: Sequence[str], methods: Sequence[str]) -> Iterator[str]:
                 rows = [row for row in read_json(OUT / method / f"{name}.json") or [] if row["shots"] == shots and _rules(row, RATES[0])]
                 everything[method] += rows
                 if rows:
-                    yield f"| {name} | {shots} | {method} | {_examples(rows)} | {pooled(rows, None).there} | {_cells(rows)} |"
+                    yield f"| {name} | {shots} | {len(rows)} | {method} | {_examples(rows)} | {pooled(rows, None).there} | {_cells(rows)} |"
     for method, rows in everything.items():
         if rows:
-            yield f"| **all** | | {method} | {_examples(rows)} | {pooled(rows, None).there} | {_cells(rows)} |"
+            yield f"| **all** | | {len(rows)} | {method} | {_examples(rows)} | {pooled(rows, None).there} | {_cells(rows)} |"
 
 
 def _examples(rows: Sequence[dict[str, Any]]) -> str:

@@ -135,6 +135,17 @@ def test_analogy_keeps_what_it_finds_while_learning():
     assert learned.decide(0.3).memory.facts[PRESENCE_LEFT_OUT] == scores
 
 
+def test_classes_of_whole_images_are_decided_by_their_probability():
+    pixels = {seed: pixels_and_labels(seed)[0] for seed in range(10)}
+    examples = [Example(each, f"w{seed}", label="disc" if seed % 3 else "bar") for seed, each in pixels.items()]
+    place = {name: SMALL[name] for name in ("backbone", "device", "engine")}
+    task = likewise.learn(Support(examples, CLASSES), "prototypical", **place, max_miss=0.25)
+    assert {name: (rule.shown, rule.without) for name, rule in task.rules.items()} == {"disc": (6, 4), "bar": (4, 6)}
+    for each in pixels.values():
+        found = task.predict(each)
+        assert found.decided == {name: found.probabilities[name] >= rule.threshold for name, rule in task.rules.items()}
+
+
 def test_what_cannot_be_promised_is_said_once_and_the_lowest_example_is_the_threshold():
     with pytest.warns(UserWarning, match=r"1 % missed cannot be promised for disc, bar: it takes 99 examples") as told:
         task = likewise.learn(support(), **SMALL, max_miss=0.01)

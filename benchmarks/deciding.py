@@ -128,9 +128,10 @@ def table(sets: Sequence[str], methods: Sequence[str]) -> Iterator[str]:
                 everything[method] += rows
                 if rows:
                     yield f"| {name} | {shots} | {len(rows)} | {method} | {_examples(rows)} | {pooled(rows, None).there} | {_cells(rows)} |"
-    for method, rows in everything.items():
-        if rows:
-            yield f"| **all** | | {len(rows)} | {method} | {_examples(rows)} | {pooled(rows, None).there} | {_cells(rows)} |"
+    for method, measured in everything.items():
+        for named, own in (("fixed draws", [row for row in measured if row["shots"] != HALF]), ("halves", [row for row in measured if row["shots"] == HALF])):
+            if own:
+                yield f"| **all {named}** | | {len(own)} | {method} | {_examples(own)} | {pooled(own, None).there} | {_cells(own)} |"
 
 
 def _examples(rows: Sequence[dict[str, Any]]) -> str:

@@ -65,7 +65,7 @@ def _task_lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
     settings = ", ".join(f"{name}={value}" for name, value in facts["settings"].items())
     yield f"method: {facts['method']}, preset {facts['preset']}{f' ({settings})' if settings else ''}"
-    for what, choice in chosen_rows(facts["facts"]):
+    for what, choice in chosen_rows(facts["facts"], {int(number): name for number, name in facts["classes"].items()}):
         yield f"{what}: {choice}"
     for role, weights in facts["weights"].items():
         yield f"{role}: {weights['name']}, sha256 {weights['sha256']}"

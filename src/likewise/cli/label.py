@@ -12,6 +12,7 @@ from likewise.cli.options import (
     CacheSize,
     ChannelList,
     InstancesOption,
+    MaxMiss,
     MaxPixels,
     PresetName,
     Settings,
@@ -19,6 +20,7 @@ from likewise.cli.options import (
     feature_store,
     parse_settings,
     parsed_channels,
+    parsed_share,
 )
 from likewise.cli.printing import say
 from likewise.cli.summary import print_json, told
@@ -74,6 +76,7 @@ def label(
         str | None, typer.Option("--pixel-size", metavar="0.5um", help="How long a pixel is, for areas in measurements.csv and objects.csv.")
     ] = None,
     instances: InstancesOption = "auto",
+    max_miss: MaxMiss = None,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
@@ -126,6 +129,7 @@ def label(
         preset=None if preset is None else preset.value,
         settings=parse_settings(settings or []),
         instances=instances,
+        max_miss=parsed_share(max_miss),
         device=device,
         engine=engine,
         precision=precision,
@@ -139,6 +143,8 @@ def label(
     task, sentence = source.open()
     for words in (sentence, f"to label: {found.sentence}", _engine_sentence(task.fingerprint())):
         say(words, aside=True)
+    for name, rule in task.rules.items():
+        say(f"{name}: {rule.sentence()}", aside=True)
     told_first = advice(found.root / found.names[0], format)
     if told_first:
         say(f"warning: {told_first}", aside=True)

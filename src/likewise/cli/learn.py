@@ -14,6 +14,7 @@ from likewise.cli.options import (
     CacheSize,
     ChannelList,
     InstancesOption,
+    MaxMiss,
     MaxPixels,
     PresetName,
     Settings,
@@ -21,6 +22,7 @@ from likewise.cli.options import (
     feature_store,
     parse_settings,
     parsed_channels,
+    parsed_share,
 )
 from likewise.cli.printing import say
 from likewise.errors import OutputError, UsageError
@@ -48,6 +50,7 @@ def learn(
     ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="A name of `likewise weights list`. [default: auto]")] = None,
     instances: InstancesOption = "auto",
+    max_miss: MaxMiss = None,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
@@ -85,7 +88,7 @@ def learn(
 
     set_pixel_limit(max_pixels)
     place = {"device": device, "engine": engine, "cache": feature_store(cache, cache_size)}
-    chosen = parsed_channels(channels)
+    chosen, share = parsed_channels(channels), parsed_share(max_miss)
     said = None if unlabelled is None else unlabelled.value
     reading = {"format": as_format, "split": split, "unlabelled": said, "targets": target or None, "most": first, "channels": chosen}
     if add or forget:
@@ -103,10 +106,12 @@ def learn(
             raise UsageError("only a task can be changed by --add and --forget", where=str(examples), remedy="Give its .task file, or learn from all at once")
         written = _target(out or examples, may_overwrite=force or out is None or out.resolve() == examples.resolve())
         task = _changed(examples, add or [], forget or [], reading, place)
+        if share is not None:
+            task.decide(share, progress=_show)
     else:
         written = _target(out, may_overwrite=force)
         try:
-            task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails, instances)
+            task = _learned(examples, reading, method, backbone, preset, checkpoint, place, parse_settings(settings or []), thumbnails, instances, share)
         except KeyboardInterrupt as error:
             print(f"\n{str(error) or 'stopped'}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
@@ -130,6 +135,7 @@ def _learned(
     settings: dict[str, Any],
     thumbnails: bool,
     instances: str,
+    max_miss: float | None,
 ) -> Task:
     if examples.suffix == ENDING:
         raise UsageError("it is learned already", where=str(examples), remedy="Change it by --add or --forget, or give labelled examples")
@@ -145,6 +151,7 @@ def _learned(
         preset="default" if preset is None else preset.value,
         thumbnails=thumbnails,
         instances=instances,
+        max_miss=max_miss,
         progress=_show,
         **place,
         **settings,
@@ -198,3 +205,5 @@ def _print_task(task: Task) -> None:
         say(task.cached.sentence, aside=True)
     for line in left_out_lines(task.left_out):
         say(line, aside=True)
+    for name, rule in task.rules.items():
+        say(f"{name}: {rule.sentence()}", aside=True)

@@ -50,6 +50,12 @@ InstancesOption = Annotated[
 ]
 
 
+MaxMiss = Annotated[
+    str | None,
+    typer.Option("--max-miss", metavar="1%", help="Say which images to look at if this share of those that show a class may be missed, and what it costs."),
+]
+
+
 class PresetName(StrEnum):
     """Speed against quality."""
 
@@ -112,6 +118,13 @@ def feature_store(folder: str | None, size: str | None) -> FeatureStore | None:
     store = FeatureStore(named, CACHE_SIZE if most is None and folder is not None else most)
     store.start()
     return store
+
+
+def parsed_share(text: str | None) -> float | None:
+    """The share of `--max-miss`, None for none. UsageError for what is none."""
+    from likewise.task.deciding import parse_share
+
+    return None if text is None else parse_share(text)
 
 
 def parsed_channels(text: str | None) -> Channels | None:

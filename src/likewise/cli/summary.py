@@ -40,6 +40,8 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
     for name, count in summary.classes.items():
         objects = f", {summary.objects[name]:,} objects" if name in summary.objects else ""
         say(f"  {name}: in {count:,} images{objects}")
+    for name, count in summary.decided.items():
+        say(f"  {name}: look at {count:,} of {summary.images - summary.failed:,} images")
     if summary.truth is not None:
         _print_truth(summary.truth)
     if profile:
@@ -47,12 +49,13 @@ def _print_summary(summary: RunSummary, *, profile: bool) -> None:
 
 
 def _print_truth(truth: dict[str, Any]) -> None:
+    from likewise.labelling.decided_counts import told_decided
     from likewise.labelling.score_words import told_classes, told_objects, told_scores
 
     numbers = [("mIoU", truth["miou"]), ("presence accuracy", truth["presence_accuracy"])]
     said = [f"{name} {100 * value:.1f} %" for name, value in numbers if value is not None]
     say(", ".join([f"against the truth: {truth['images']:,} images", *said]))
-    for line in [*told_classes(truth), *told_objects(truth)]:
+    for line in [*told_classes(truth), *told_objects(truth), *told_decided(truth)]:
         say(f"  {line}")
     for name, scores in truth["classes"].items():
         if scores["iou"] is not None:

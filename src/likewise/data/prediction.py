@@ -35,7 +35,8 @@ class Prediction:
     dense: {target: (H, W) or (H, W, C) float32 in the target's unit};
     confidence: 0..1, falls when the answer is likely wrong; class_confidence: the same for each class that was found;
     probabilities: {class name: p} for whole-image classes, what is left to 1 is that of none of them; keypoints: {name: (x, y, probability)};
-    instances: (H, W) int32, the number of the object of each pixel, 0 for none, where objects are told apart; object_scores: {number: how sure, 0..1}.
+    instances: (H, W) int32, the number of the object of each pixel, 0 for none, where objects are told apart; object_scores: {number: how sure, 0..1};
+    decided: {class: whether the image is to be looked at for it}, where a share that may be missed was asked for (`Task.decide`).
     """
 
     classes: ClassTable
@@ -49,6 +50,7 @@ class Prediction:
     keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     instances: NDArray[np.int32] | None = None
     object_scores: Mapping[int, float] = field(default_factory=dict)
+    decided: Mapping[str, bool] = field(default_factory=dict)
     image: ImageSource | None = None
     score_maker: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False)
     writer: Writer | None = field(default=None, repr=False)

@@ -28,7 +28,8 @@ class About:
     """Plain values about a task.
 
     classes: {number: name}; units: {target: unit}; whole: whether it gives classes of whole images; chosen: what the method chose, in words;
-    weights: {role: {"name", "sha256"}}; examples: how many; support: the first of them as {"name", "source"}, a picture as a data URI.
+    weights: {role: {"name", "sha256"}}; examples: how many; support: the first of them as {"name", "source"}, a picture as a data URI;
+    decides: whether images are to be looked at by a rule (`Task.decide`).
     """
 
     classes: Mapping[int, str]
@@ -42,6 +43,7 @@ class About:
     left_out: Mapping[str, Mapping[str, Any]]
     support: list[Mapping[str, str]] = field(default_factory=list)
     pictures: int = 0
+    decides: bool = False
 
     @classmethod
     def of(cls, task: Task) -> About:
@@ -53,12 +55,13 @@ class About:
             whole=OutputKind.CLASS in task.method.gives,
             method=manifest["method"],
             settings=manifest["settings"],
-            chosen=chosen_rows(manifest["facts"]),
+            chosen=chosen_rows(manifest["facts"], task.classes.names),
             weights=manifest["weights"],
             examples=len(manifest["examples"]),
             left_out=task.left_out,
             support=[{"name": shot.name, "source": data_uri(thumbnail(shot.image, shot.labels))} for shot in task.thumbnails[:SUPPORT_SHOWN]],
             pictures=len(task.thumbnails),
+            decides=bool(task.rules),
         )
 
     @property

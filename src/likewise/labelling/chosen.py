@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from likewise.task.deciding import rules_of
+
 _CALIBRATED = {"support": "the examples", "shipped": "a curve that comes with the program", "prior": "a usual curve, for want of a better"}
 
 
-def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(what, choice) for each choice among the facts of a memory; none for methods that choose nothing.
+def chosen_rows(facts: Mapping[str, Any], classes: Mapping[int, str] | None = None) -> list[tuple[str, str]]:
+    """(what, choice) for each choice among the facts of a memory; none for methods that choose nothing. classes: numbers and names, where it may decide.
 
     >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
     [('read-out pixel', '25 % of the answer, left-out score unknown')]
     """
-    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts), *_alarmed(facts)]
+    return [
+        *_settled(facts),
+        *_readouts(facts),
+        *_objects(facts),
+        *_calibrated(facts),
+        *_tuned(facts),
+        *_whole(facts),
+        *_alarmed(facts),
+        *_decided(facts, classes or {}),
+    ]
 
 
 def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -76,3 +87,9 @@ def _alarmed(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if alarm:
         short = "" if alarm["promised"] <= alarm["asked"] else f", {100 * alarm['asked']:.3g} % were asked for: more good images are needed"
         yield "false alarms", f"at most {100 * alarm['promised']:.3g} % of good images, by {alarm['images']} left-out ones{short}"
+
+
+def _decided(facts: Mapping[str, Any], classes: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    """Where a share that may be missed was asked for: from when on an image is to be looked at for each class."""
+    for name, rule in rules_of(facts, classes).items():
+        yield f"{name}, to miss {100 * rule.max_miss:g} %", rule.sentence()

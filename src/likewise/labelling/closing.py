@@ -29,7 +29,7 @@ def close_run(
     finals = writer.finish(folder.manifest)
     if about.classes and not about.whole:
         asked = folder.state.fingerprint.get(PIXEL_SIZE)
-        finals += write_tables(folder.manifest, folder.staging, about.table, None if asked is None else PixelSize.parse(asked))
+        finals += write_tables(folder.manifest, folder.staging, about.table, None if asked is None else PixelSize.parse(asked), decides=about.decides)
     in_the_way = [path.as_posix() for path in finals if not folder.commit_final(path)]
     folder.state.finished = True
     folder.save()
@@ -47,6 +47,7 @@ def close_run(
         kept=(*tally.kept, *in_the_way),
         classes={name: tally.classes[name] for name in sorted(tally.classes)},
         objects={name: tally.objects[name] for name in sorted(tally.objects)},
+        decided={name: tally.decided.get(name, 0) for name in sorted(about.classes.values())} if about.decides else {},
         seconds=added_times(read_lines(folder.times)),
         elapsed=time.perf_counter() - start,
         batch=folder.state.plan.size_at(tally.images),

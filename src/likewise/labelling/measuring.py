@@ -24,6 +24,7 @@ from likewise.labelling.lines import rounded
 
 FILE, OBJECTS = "measurements.csv", "objects.csv"
 COLUMNS = ("image", "class", "count", "area", "share", "confidence")
+LOOK = "look"  # 1 where an image is to be looked at for a class, in runs that were told what may be missed
 OBJECT_COLUMNS = ("image", "class", "object", "area", "x", "y", "x0", "y0", "x1", "y1", "confidence", "diameter")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z\u00b5\u03bc]{1,12})\s*")
 
@@ -68,19 +69,22 @@ def measured(prediction: Prediction) -> dict[str, Any]:
     return found
 
 
-def write_tables(lines: Iterable[Mapping[str, Any]], folder: Path, classes: ClassTable, size: PixelSize | None) -> list[Path]:
-    """Write the tables of a run into a folder from the lines of its manifest; the files, relative to it. There is no objects.csv where none were told apart."""
+def write_tables(lines: Iterable[Mapping[str, Any]], folder: Path, classes: ClassTable, size: PixelSize | None, *, decides: bool = False) -> list[Path]:
+    """Write the tables of a run into a folder from the lines of its manifest; the files, relative to it. There is no objects.csv where none were told apart.
+
+    decides: whether the first table says of each image and class whether it is to be looked at.
+    """
     apart = False
     with ExitStack() as stack:
         whole, single = (stack.enter_context(atomic_file(folder / name)) for name in (FILE, OBJECTS))
         unit = () if size is None else (f"area_{size.unit}2",)
-        _put(whole, [*COLUMNS, *unit])
+        _put(whole, [*COLUMNS, *unit, *([LOOK] if decides else [])])
         _put(single, [*OBJECT_COLUMNS, *unit, *(() if size is None else (f"diameter_{size.unit}",))])
         for line in lines:
             if "measured" in line:
                 apart = apart or "objects" in line
-                for row in _rows(line, classes, size):
-                    _put(whole, row)
+                for name, row in _rows(line, classes, size):
+                    _put(whole, [*row, *([str(int(name in line.get("decided", {})))] if decides else [])])
                 for row in _object_rows(line, classes, size):
                     _put(single, row)
     if apart:
@@ -96,8 +100,8 @@ def _object(one: Instance) -> list[float | None]:
     return [one.area, x, y, *one.box, None if one.score is None else rounded(one.score)]
 
 
-def _rows(line: Mapping[str, Any], classes: ClassTable, size: PixelSize | None) -> Iterator[list[str]]:
-    """A row for every class of the task: those that the image does not show have 0."""
+def _rows(line: Mapping[str, Any], classes: ClassTable, size: PixelSize | None) -> Iterator[tuple[str, list[str]]]:
+    """The name of every class and its row of the task: those that the image does not show have 0."""
     pixels = line["size"][0] * line["size"][1]
     for name in classes.names.values():
         area, confidence = line["measured"].get(name, (0, None))
@@ -105,7 +109,7 @@ def _rows(line: Mapping[str, Any], classes: ClassTable, size: PixelSize | None) 
         scores = [one[-1] for one in objects or () if one[-1] is not None]
         confidence = sum(scores) / len(scores) if scores else confidence
         count = str(len(objects)) if objects else "0" if not area else ""
-        yield [safe_cell(line["image"]), safe_cell(name), count, str(area), _number(area / pixels), _number(confidence), *_area(area, size)]
+        yield name, [safe_cell(line["image"]), safe_cell(name), count, str(area), _number(area / pixels), _number(confidence), *_area(area, size)]
 
 
 def _object_rows(line: Mapping[str, Any], classes: ClassTable, size: PixelSize | None) -> Iterator[list[str]]:

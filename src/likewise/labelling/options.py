@@ -83,7 +83,8 @@ class RunSummary:
     files that somebody changed since they were written (left alone); kept: files that stood in the way (left alone);
     classes: {class: images that show it}; seconds: by stage, over all runs; elapsed: seconds of this run; truth: scores
     against the reference labels, if any; batch: images at once, after halving; manifest: the file with a line an image, or the folder of its parts;
-    report: the page, if written; cache: features that this run read and made, where some are kept; objects: {class: how many}, where they are told apart.
+    report: the page, if written; cache: features that this run read and made, where some are kept; objects: {class: how many}, where they are told apart;
+    decided: {class: images to be looked at for it}, where a share that may be missed was asked for.
     """
 
     out: Path
@@ -104,6 +105,7 @@ class RunSummary:
     report: Path | None = None
     cache: CacheCounts | None = None
     objects: dict[str, int] = field(default_factory=dict)
+    decided: dict[str, int] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -123,6 +125,7 @@ class RunSummary:
             "kept": list(self.kept),
             "classes": self.classes,
             "objects": self.objects,
+            **({"decided": self.decided} if self.decided else {}),
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "elapsed": round(self.elapsed, 3),
             "images_a_second": round(self.rate, 3),

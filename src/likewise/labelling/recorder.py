@@ -96,6 +96,8 @@ class Recorder:
         confidence = rounded(prediction.confidence)
         record: dict[str, Any] = {"image": item.name, "sha256": prepared.digest, "size": list(prediction.size)}
         record["present"] = {name: rounded(p) for name, p in shown_classes(prediction).items()}
+        if prediction.decided:
+            record["decided"] = {name: rounded(prediction.present[name]) for name, look in prediction.decided.items() if look}
         record["confidence"] = confidence
         if prediction.probabilities:
             record["probabilities"] = {name: rounded(p) for name, p in prediction.probabilities.items()}

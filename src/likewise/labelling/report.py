@@ -12,6 +12,7 @@ import jinja2
 from likewise.data import ClassTable
 from likewise.data.prediction import class_colour
 from likewise.labelling.about import About, data_uri
+from likewise.labelling.decided_counts import told_decided
 from likewise.labelling.folder import OutputFolder
 from likewise.labelling.gallery import Gallery
 from likewise.labelling.lines import write_atomically
@@ -55,6 +56,7 @@ def render(folder: OutputFolder, about: About, tally: Tally, summary: RunSummary
         left_out=[_left_out_row(name, score) for name, score in about.left_out.items()],
         cards=cards,
         whole=about.whole,
+        decides=about.decides,
         pictured=sum(card["source"] is not None for card in cards),
         dense_shown="" if classes.names else next(iter(about.units), ""),
     )
@@ -80,6 +82,7 @@ def _cards(tally: Tally, gallery: Gallery, classes: ClassTable) -> list[dict[str
                 "error": f"{record['error']['what']}. {record['error']['remedy']}" if "error" in record else "",
                 "tags": tags,
                 "numbers": [classes.number(name) for name in present],
+                "looked": [classes.number(name) for name in record.get("decided", {})],
                 "source": data_uri(path.read_bytes()) if path.exists() else None,
             }
         )
@@ -125,7 +128,7 @@ def _truth_rows(truth: Mapping[str, Any] | None, units: Mapping[str, str]) -> di
         unit = f" ({units[name]})" if units.get(name) else ""
         mean = truth.get("mean", {}).get(name)
         dense.append({"name": name + unit, "scores": told_scores(scores), "mean": told_scores(mean) if mean else ""})
-    return {"classes": classes, "dense": dense, "whole": [*told_classes(truth), *told_objects(truth)]}
+    return {"classes": classes, "dense": dense, "whole": [*told_classes(truth), *told_objects(truth), *told_decided(truth)]}
 
 
 def _left_out_row(name: str, score: Mapping[str, Any]) -> dict[str, str]:

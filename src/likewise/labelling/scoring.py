@@ -28,6 +28,7 @@ from likewise.functional.metrics import (
 )
 from likewise.functional.target_metrics import count_scores, degrees_apart, degrees_between, direction_scores, direction_sums, extent, point_scores
 from likewise.labelling.class_counts import ClassCounts
+from likewise.labelling.decided_counts import DecidedCounts
 from likewise.labelling.lines import rounded
 from likewise.labelling.object_counts import ObjectCounts, compared_objects, mean_scores
 from likewise.labelling.support_mean import SupportMean
@@ -77,12 +78,15 @@ class Scorer:
         if labels is None:
             return None
         record: dict[str, Any] = {"image": name, "overlap": {}, "presence": {}, **self._values(prediction, labels)}
+        if prediction.decided:
+            told = {name: (labels.present(theirs), prediction.decided[name]) for name, _, theirs in self._shared}
+            record["decided"] = {name: [there, look] for name, (there, look) in told.items() if there is not None}
         if prediction.probabilities:
             return record | {"whole": self._whole(prediction, labels)}
         if labels.label_map is not None and self._shared:
             record["overlap"] = self._overlaps(prediction, labels)
-            told = {name: compared_objects(prediction, labels, ours, theirs) for name, ours, theirs in self._shared}
-            record |= {"objects": found} if (found := {name: each for name, each in told.items() if each is not None}) else {}
+            objects = {name: compared_objects(prediction, labels, ours, theirs) for name, ours, theirs in self._shared}
+            record |= {"objects": found} if (found := {name: each for name, each in objects.items() if each is not None}) else {}
         if self._shared:
             record["presence"] = self._presence(prediction, labels)
         if self._mean is not None:
@@ -160,6 +164,7 @@ class ScoreTotals:
         self._points: dict[str, list[tuple[float | None, float | None, bool]]] = {}
         self._mean: ScoreTotals | None = None
         self._whole = ClassCounts()
+        self._decided = DecidedCounts()
         self._objects: dict[str, ObjectCounts] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
@@ -173,6 +178,7 @@ class ScoreTotals:
                 sums[name] = sums.get(name, np.zeros(2, np.int64)) + np.array(pair, np.int64)
         if record.get("whole"):
             self._whole.add(*record["whole"])
+        self._decided.add(record.get("decided", {}))
         for target, values in record["dense"].items():
             self._dense[target] = self._dense.get(target, DenseSums()) + DenseSums(*values)
         for name, each in record.get("objects", {}).items():
@@ -188,7 +194,8 @@ class ScoreTotals:
         """Scores as plain values, None if nothing was compared: images, miou, presence_accuracy, classes, dense; keypoints if there are any.
 
         Where objects are told apart: objects, their mean AP50, and objects_of, that of each class and how far counts are off.
-        Of classes of whole images: accuracy, its interval and those of `ClassCounts.scores`.
+        Where a rule decided: decided, what it missed and named in vain by class. Of classes of whole images: accuracy, its interval and those of
+        `ClassCounts.scores`.
 
         mean: scores by target and keypoint of what the examples alone say, if that was compared too.
         """
@@ -213,6 +220,8 @@ class ScoreTotals:
         }
         if self._whole.count:
             found |= self._whole.scores()
+        if decided := self._decided.scores():
+            found["decided"] = decided
         apart = {name: counts for name, counts in sorted(self._objects.items()) if counts.true}
         if apart:
             found |= {"objects": mean_scores(apart), "objects_of": {name: counts.scores() for name, counts in apart.items()}}

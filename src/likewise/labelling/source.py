@@ -24,7 +24,8 @@ class Source:
     """What to label like, and how to learn it. None leaves a choice to the program.
 
     path: examples in any format that `likewise.formats` reads, or a task file; format, split, unlabelled, channels: of the examples;
-    method, backbone, checkpoint, preset, settings, instances: for learning, so not together with a task file; device, engine, precision: where to run;
+    max_miss: the share of the images that show a class that may be missed; method, backbone, checkpoint, preset, settings, instances: for learning, so
+    not together with a task file; device, engine, precision: where to run;
     cache: what keeps features between runs.
     """
 
@@ -39,6 +40,7 @@ class Source:
     preset: Literal["fast", "default", "best"] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     instances: str = "auto"
+    max_miss: float | None = None
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
@@ -51,6 +53,8 @@ class Source:
         if self.path.suffix == TASK_ENDING:
             self._refuse_learning()
             opened = task.load(self.path, device=self.device, engine=self.engine, precision=self.precision, cache=self.cache)
+            if self.max_miss is not None:
+                opened.decide(self.max_miss)
             return opened, f"{self.path.name}: a task of {len(opened.support)} examples"
         otherwise = task.format_otherwise(self.method)
         read = read_support(self.path, format=self.format, split=self.split, unlabelled=self.unlabelled, channels=self.channels, otherwise=otherwise)
@@ -65,6 +69,7 @@ class Source:
             precision=self.precision,
             cache=self.cache,
             instances=self.instances,
+            max_miss=self.max_miss,
             **self.settings,
         )
         return learned, read.sentence

@@ -16,8 +16,9 @@ ROWS = 5_000  # images that a report lists; beyond, it lists a sample
 class Tally:
     """Counts over the images of a run, and the lines of those that a report lists.
 
-    classes: {class: images that show it}; objects: {class: how many}, where they are told apart; confidences: images in each of 20 bins of
-    0..1; absent: images that show no class; rows: lines of the manifest by image without what was measured, all of them up to 5,000, else a sample.
+    classes: {class: images that show it}; objects: {class: how many}, where they are told apart; decided: {class: images to be looked at for it};
+    confidences: images in each of 20 bins of 0..1; absent: images that show no class; rows: lines of the manifest by image without what was measured,
+    all of them up to 5,000, else a sample.
     """
 
     images: int = 0
@@ -28,6 +29,7 @@ class Tally:
     kept: list[str] = field(default_factory=list)
     classes: dict[str, int] = field(default_factory=dict)
     objects: dict[str, int] = field(default_factory=dict)
+    decided: dict[str, int] = field(default_factory=dict)
     confidences: list[int] = field(default_factory=lambda: [0] * BINS)
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     _sample: Sample = field(default_factory=lambda: Sample(ROWS // 2, ROWS - ROWS // 2))
@@ -40,8 +42,9 @@ class Tally:
         self.labelled += "error" not in record and not record.get("sure")
         self.kept += record.get("kept", [])
         present = record.get("present", {})
-        for name in present:
-            self.classes[name] = self.classes.get(name, 0) + 1
+        for counts, named in ((self.classes, present), (self.decided, record.get("decided", ()))):
+            for name in named:
+                counts[name] = counts.get(name, 0) + 1
         for name, listed in record.get("objects", {}).items():
             self.objects[name] = self.objects.get(name, 0) + len(listed)
         self.absent += "present" in record and not present

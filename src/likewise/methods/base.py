@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Preset = Literal["default", "fast", "best"]
 Progress = Callable[[str, int, int], None]  # stage, done, of
+PRESENCE_LEFT_OUT = "left_out_presence"  # a fact of a memory, where `learn` finds it by the way: see `task.deciding`
 Features = Mapping[FeatureSpec, Sequence[ImageFeatures]]  # for each wish a list in the order of the images
 
 

@@ -24,9 +24,9 @@ from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
 from likewise.data.images import ImageSource, read_image
 from likewise.errors import InputError, WeightsError, close_match
-from likewise.methods.base import Memory, Method, Preset, Progress, Query, to_device
+from likewise.methods.base import PRESENCE_LEFT_OUT, Memory, Method, Preset, Progress, Query, to_device
 from likewise.methods.keypoints import with_heatmaps
-from likewise.task import storage
+from likewise.task import deciding, storage
 from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
@@ -43,6 +43,7 @@ from likewise.task.learning import (
     open_provider,
     with_channels,
 )
+from likewise.task.left_out import left_out_presence
 from likewise.task.refining import refined_map
 from likewise.task.segment_anything import SegmentAnything, joined_scores
 from likewise.task.split_choice import with_objects
@@ -67,6 +68,7 @@ def learn(
     progress: Progress | None = None,
     cache: str | Path | FeatureStore | None = None,
     instances: str = "auto",
+    max_miss: float | None = None,
     **settings: Any,
 ) -> Task:
     """A task learned from labelled examples.
@@ -75,6 +77,7 @@ def learn(
     `likewise methods`; backbone: a name of `likewise weights list` or "auto"; checkpoint: a file of the method's own trained
     weights, for methods that have any ("random": untrained), which brings its settings and its backbone; preset: "fast", "default" or "best";
     unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;
+    max_miss: the share of the images that show a class that may be missed, as in `Task.decide`;
     instances: how masks are split into objects: "parts", "watershed", "depth", "offsets", "off" for not at all, or "auto" for what suits the examples best
     where they tell objects apart; settings: single settings of the method, over the checkpoint's and the preset's; progress: called with (stage, done, of);
     cache: a folder that
@@ -82,9 +85,12 @@ def learn(
     Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
     """
     asked = checked(instances)
+    share = None if max_miss is None else deciding.checked_share(max_miss)
     ready = equip(method, preset, settings, checkpoint, backbone)
     support = as_support(source, format, split, unlabelled, format_otherwise(method))
     check_fit(ready.method, support)
+    if share is not None:
+        deciding.check_decidable(ready.method, support)
     chosen = ready.method.settled(with_heatmaps(ready.method, support))
     place = Place.of(device, engine, precision, cache)
     provider = open_provider(ready.backbone, place, chosen)
@@ -93,7 +99,8 @@ def learn(
     kept, pictures = extract(provider, chosen, support, progress, thumbnails)
     memory = with_channels(with_objects(learn_memory(chosen, support, kept, progress), chosen, support, kept, asked), channels_of(support))
     weights = {**provider.weights(chosen.wants()), **ready.weights}
-    return Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
+    task = Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
+    return task if share is None else task.decide(share, progress=progress)
 
 
 def load(path: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "auto", cache: str | Path | FeatureStore | None = None) -> Task:
@@ -154,6 +161,11 @@ class Task:
     def left_out(self) -> dict[str, dict[str, Any]]:
         """What left-out prediction said of each class or target: {name: {"iou": ..., "by": "images" | "blocks", ...}}."""
         return dict(self.memory.facts.get("left_out", {}))
+
+    @property
+    def rules(self) -> dict[str, deciding.Rule]:
+        """From which probability on an image is to be looked at for each class, and what that promises and costs; none unless `decide` was asked."""
+        return deciding.rules_of(self.memory.facts, self.classes.names)
 
     @cached_property
     def digest(self) -> str:
@@ -221,6 +233,8 @@ class Task:
             finest = spec_of(self._wishes)
             of_each = [None] * len(batch) if finest is None else features[finest]
             found = [splitter.told_apart(one, raw, each) for one, raw, each in zip(found, raws, of_each, strict=True)]
+        rules = self.rules
+        found = [deciding.decided(one, rules) for one in found]
         times.add("method", middle - start)
         times.add("refine", time.perf_counter() - middle)
         return found
@@ -234,6 +248,23 @@ class Task:
         if isinstance(image, (list, tuple)):
             return [self.predict(one) for one in image]
         return self.predict_prepared([self.prepare(image)])[0]
+
+    def decide(self, max_miss: float, *, progress: Progress | None = None) -> Task:
+        """Say from now on which images are to be looked at, where this share (0..1) of those that show a class may be missed; returns this task, changed.
+
+        Predictions then have `decided`, and `rules` what it promises and costs (`task.deciding`). Labels and probabilities stay as they are. The
+        rule follows from left-out examples: the task holds what it says of them, or learns without them from kept features. Warns where they are too few
+        for what is asked. Raises UsageError for what is no share, InputError for a task without classes, a method that gives no presence, and a compact
+        task that does not hold what is needed.
+        """
+        share = deciding.checked_share(max_miss)
+        deciding.check_decidable(self.method, self.support)
+        if PRESENCE_LEFT_OUT not in self.memory.facts and self._kept is not None:
+            self.ready()
+        scores = left_out_presence(self.memory, self._learner(), self.support, self._kept, progress)
+        self._remember(deciding.with_rule(self.memory, share, scores))
+        deciding.warn_of_few(self.rules)
+        return self
 
     def refine(self, example: Example, by: SegmentAnything | None = None) -> Example:
         """The example with a label map in place of boxes, points, scribbles and tags: drawn by this task, held to what they say.
@@ -319,7 +350,17 @@ class Task:
         wishes = self._wishes
         engine = self.ready().describe(wishes[0]) if wishes else {}
         weights = {f"weights.{role}": facts["sha256"] for role, facts in self.weights.items()}
-        return {"task": self.digest, **weights, **engine, "likewise": likewise.__version__, "torch": torch.__version__, "platform": platform.machine()}
+        asked = self.memory.facts.get(deciding.ASKED)
+        decides = {} if asked is None else {deciding.ASKED: f"{asked:g}"}
+        return {
+            "task": self.digest,
+            **decides,
+            **weights,
+            **engine,
+            "likewise": likewise.__version__,
+            "torch": torch.__version__,
+            "platform": platform.machine(),
+        }
 
     def describe(self) -> dict[str, Any]:
         """The manifest, for `likewise inspect`; see there for what is in it."""
@@ -351,10 +392,21 @@ class Task:
         self, support: Support, kept: list[dict[FeatureSpec, ImageFeatures]], thumbnails: Sequence[Thumbnail], progress: Progress | None = None
     ) -> None:
         self.ready()
-        method = self.method.equipped(self.method.checkpoint_in(self.memory)) if self.method.trained and self.method.keeps_checkpoint else self.method
+        method, max_miss = self._learner(), self.memory.facts.get(deciding.ASKED)
         asked = checked(self.memory.facts.get(ASKED, "auto"))
         memory = with_channels(with_objects(learn_memory(method, support, kept, progress), method, support, kept, asked), self.channels)
-        self.memory, self.support, self._kept, self.thumbnails = memory, support, kept, list(thumbnails)
+        self.support, self._kept, self.thumbnails = support, kept, list(thumbnails)
+        self._remember(memory)
+        if max_miss is not None:
+            self.decide(max_miss, progress=progress)
+
+    def _learner(self) -> Method:
+        """The method as it learns again: with the checkpoint that its memory keeps, for those that have one."""
+        again = self.method.trained and self.method.keeps_checkpoint
+        return self.method.equipped(self.method.checkpoint_in(self.memory)) if again else self.method
+
+    def _remember(self, memory: Memory) -> None:
+        self.memory = memory
         for name in ("digest", "_memory_on_device"):
             self.__dict__.pop(name, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from likewise.data.channels import ChannelImage, Channels
 from likewise.data.example import Unlabelled
 from likewise.data.prediction import NONE_WORD
 from likewise.errors import InputError, UsageError
-from likewise.methods.base import Memory, Method, Preset, Progress, to_device
+from likewise.methods.base import Memory, Method, Preset, Progress, Query, RawPrediction, to_device
 from likewise.methods.keypoints import with_heatmaps
 from likewise.methods.prompts import PATCH_KINDS
 from likewise.methods.registry import method_class
@@ -197,6 +198,19 @@ def learn_memory(method: Method, support: Support, kept: Kept, progress: Progres
     with torch.inference_mode():
         memory = method.watched(progress).learn(with_heatmaps(method, support), by_spec(kept, method.wants()))
     return to_device(memory, torch.device("cpu"))
+
+
+def among(kept: Mapping[FeatureSpec, ImageFeatures], wishes: Sequence[FeatureSpec]) -> dict[FeatureSpec, ImageFeatures]:
+    """The kept features of an example for the wishes that they serve, also where more was asked for while learning: the picture beside the tokens."""
+    found = {spec: next((own for other, own in kept.items() if spec in (other, dataclasses.replace(other, pixels=0))), None) for spec in wishes}
+    return {spec: own for spec, own in found.items() if own is not None}
+
+
+def raw_answer(method: Method, memory: Memory, known: Mapping[FeatureSpec, ImageFeatures], size: tuple[int, int]) -> RawPrediction:
+    """What a method says of one image of `size` (H, W) by the features that it wants with this memory."""
+    with torch.inference_mode():
+        (raw,) = method.predict([Query(size)], {spec: [own] for spec, own in known.items()}, memory)
+    return raw
 
 
 def as_support(

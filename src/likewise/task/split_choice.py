@@ -8,7 +8,7 @@ that somebody drew, the mean over examples.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -16,16 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likewise.backbones import FeatureSpec, ImageFeatures
+from likewise.backbones import FeatureSpec
 from likewise.data import LabelledImage, Labels, OutputKind, Support
 from likewise.data.geometry import area_resize
 from likewise.data.instance import Instance, overlaps
 from likewise.functional import splitting
 from likewise.functional.object_scores import panoptic_quality
 from likewise.functional.regression import left_out, ridge, sums
-from likewise.methods.base import Memory, Method, Query
+from likewise.methods.base import Memory, Method
 from likewise.task.finish import finish
-from likewise.task.learning import Kept
+from likewise.task.learning import Kept, among, raw_answer
 from likewise.task.splitting import ASKED, LEARNED, Asked, Split, Splitter, Way, maps_of, reduced, rows_of, spec_of
 
 Draw = Callable[[int], NDArray[np.integer]]
@@ -47,25 +47,17 @@ def with_objects(memory: Memory, method: Method, support: Support, kept: Kept, a
     if OutputKind.MASKS not in method.gives:
         return memory
     wishes = method.wants(memory)
-
-    known = [{spec: each for spec in wishes if (each := _among(own, spec)) is not None} for own in kept]
+    known = [among(own, wishes) for own in kept]
 
     def draw(index: int) -> NDArray[np.integer]:
         labels = support.examples[index].labels
         size = labels.size
         if len(known[index]) < len(wishes) and labels.label_map is not None:
             return np.maximum(labels.label_map, 0)
-        with torch.inference_mode():
-            (raw,) = method.predict([Query(size)], {spec: [own] for spec, own in known[index].items()}, memory)
-        return finish(raw, size, classes=support.classes, targets=support.targets, image=None).labels
+        return finish(raw_answer(method, memory, known[index], size), size, classes=support.classes, targets=support.targets, image=None).labels
 
     found = splitter_for(support, known, wishes, draw, asked)
     return memory if found is None else found.kept_in(memory)
-
-
-def _among(kept: Mapping[FeatureSpec, ImageFeatures], spec: FeatureSpec) -> ImageFeatures | None:
-    """The features of an example for a wish, also where more was asked for while learning: the picture beside the tokens."""
-    return next((own for other, own in kept.items() if spec in (other, dataclasses.replace(other, pixels=0))), None)
 
 
 def splitter_for(support: Support, kept: Kept, wishes: tuple[FeatureSpec, ...], draw: Draw, asked: Asked) -> Splitter | None:

@@ -58,6 +58,7 @@ def manifest_of(task: Task) -> dict[str, Any]:
         "examples": [_example_facts(example) for example in task.support.examples],
         **({"class_vectors": list(task.support.class_vectors)} if task.support.class_vectors else {}),
         "left_out": task.left_out,
+        **({"decisions": {name: rule.as_dict() for name, rule in rules.items()}} if (rules := task.rules) else {}),
         "facts": dict(task.memory.facts),
         "digest": task.digest,
         "compact": task.kept is None,

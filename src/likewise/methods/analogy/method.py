@@ -39,7 +39,7 @@ from likewise.methods.analogy.tokens import TokenFit, token_answers
 from likewise.methods.analogy.trial import map_at, shifted
 from likewise.methods.analogy.truth import drawn_enough
 from likewise.methods.analogy.values import ValueFit, fit_values
-from likewise.methods.base import Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
+from likewise.methods.base import PRESENCE_LEFT_OUT, Features, Memory, Method, MethodSettings, Preset, Query, RawPrediction
 from likewise.methods.dense import as_grid, value_rows
 from likewise.methods.patches import answer
 from likewise.methods.prompts import PATCH_KINDS, patch_labels
@@ -151,7 +151,9 @@ class Analogy(Method):
         first = next(items for spec, items in features.items() if f"tokens {spec.side}" == used[0])
         reference, sources = reference_of(first, patch_labels(support, first), whole, order)
         tensors |= {f"reference.{key}": tensor for key, tensor in reference.tensors().items()}
-        tensors["presence"], facts["calibration"] = _presence(support, learned, first, whole, reference, sources)
+        left_out = _left_out_scores(support, learned, first, whole, reference, sources)
+        tensors["presence"], facts["calibration"] = _presence(support, *left_out)
+        facts[PRESENCE_LEFT_OUT] = presence.by_class(*left_out, tensors["presence"], names)
         sides = [int(name.split()[1]) for name in used]
         facts |= {"side": sides[-1], "sides": sides, "pictures": pictures, "order": order, "parts": dict(learned.chosen.parts)}
         facts |= {"offset": learned.verdict.offset, "sharpness": learned.sharpness, "strengths": learned.strengths}
@@ -260,22 +262,25 @@ def _choice(learned: Learned) -> list[dict[str, Any]]:
     return [{"readout": name, "left_out": round(score, 4), "weight": round(weights.get(name, 0.0), 4)} for name, score in learned.alone.items()]
 
 
-def _presence(
+def _left_out_scores(
     support: Support, learned: Learned, features: Sequence[ImageFeatures], whole: Sequence[int | None], reference: Reference, sources: Tensor
-) -> tuple[Tensor, dict[str, str]]:
-    """Slope and shift (N, 2) of the presence of each class, from answers to examples left out whole; and what moved each curve, if anything did."""
-    scores, present = [], []
+) -> tuple[Tensor, Tensor]:
+    """Scores (E, N) of each class and whether it is there (E, N), NaN for unknown, of the examples that could be left out whole."""
+    scores, present = [torch.zeros(0, len(support.classes))], [torch.zeros(0, len(support.classes))]
     for place, (example, fold) in enumerate(zip(support.examples, whole, strict=True)):
         gone = torch.tensor([whole[source] == fold for source in sources.tolist()])
         if fold is None or bool(gone.all()):
             continue
         probabilities = torch.softmax(learned.sharpness * shifted(learned.chosen.map(place), learned.verdict.offset), dim=0)
-        scores.append(presence.score(evidence_of(probabilities, features[place], reference.without(gone))))
+        scores.append(presence.score(evidence_of(probabilities, features[place], reference.without(gone)))[None])
         known = [example.labels.present(number) for number in support.classes]
-        present.append(torch.tensor([torch.nan if value is None else float(value) for value in known]))
-    moved = [(1.0, 0.0)] * len(support.classes)
-    if scores:
-        moved = [presence.adjust(*column) for column in zip(torch.stack(scores).T, torch.stack(present).T, strict=True)]
+        present.append(torch.tensor([[torch.nan if value is None else float(value) for value in known]]))
+    return torch.cat(scores), torch.cat(present)
+
+
+def _presence(support: Support, scores: Tensor, present: Tensor) -> tuple[Tensor, dict[str, str]]:
+    """Slope and shift (N, 2) of the presence of each class, from left-out scores (E, N); and what moved each curve, if anything did."""
+    moved = [presence.adjust(*column) for column in zip(scores.T, present.T, strict=True)]
     told = {name: "support" if moved[place] != (1.0, 0.0) else "shipped" for place, name in enumerate(support.classes.names.values())}
     return torch.tensor(moved), told
 

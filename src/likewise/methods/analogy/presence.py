@@ -7,6 +7,8 @@ class over the image, agreement between read-outs, and the same figures of left-
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -26,6 +28,16 @@ def said(evidence: Evidence, moved: Tensor, seen: Tensor) -> Tensor:
     """The probability (N,) that each class is there; moved (N, 2): slope and shift of each curve; 0 for classes not seen (N,)."""
     slope, shift = moved.unbind(1)
     return torch.where(seen, torch.sigmoid(slope * score(evidence) + shift), 0.0)
+
+
+def by_class(scores: Tensor, present: Tensor, moved: Tensor, names: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    """{class: {"shown": probabilities of left-out examples that show it, "without": of those that do not}} of the classes that some of these show.
+
+    scores (E, N) and presence (E, N), NaN for unknown; moved (N, 2): slope and shift of each curve.
+    """
+    said_there = torch.sigmoid(moved[:, 0] * scores + moved[:, 1])
+    columns = zip(names, said_there.T, present.T, strict=True)
+    return {name: {"shown": p[there == 1].tolist(), "without": p[there == 0].tolist()} for name, p, there in columns if bool((there == 1).any())}
 
 
 def adjust(scores: Tensor, present: Tensor) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.options import (
+    AdaptOption,
     CacheFolder,
     CacheSize,
     ChannelList,
@@ -74,6 +75,7 @@ def label(
         str | None, typer.Option("--pixel-size", metavar="0.5um", help="How long a pixel is, for areas in measurements.csv and objects.csv.")
     ] = None,
     instances: InstancesOption = "auto",
+    adapt: AdaptOption = "off",
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
@@ -111,6 +113,7 @@ def label(
         resume=resume,
         shard=None if shard is None else Shard.parse(shard),
         truth=truth,
+        adapt=adapt,
         pixel_size=None if pixel_size is None else PixelSize.parse(pixel_size),
     )
     set_pixel_limit(max_pixels)
@@ -143,6 +146,7 @@ def label(
     if told_first:
         say(f"warning: {told_first}", aside=True)
     if dry_run or out is None:
+        task = task if adapt == "off" else task.adapt(found, adapt)
         preview = look_ahead(task, found, usual_batch(task) if options.batch == "auto" else options.batch)
         print_json(preview.as_dict()) if as_json else _print_preview(preview)
         return

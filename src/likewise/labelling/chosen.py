@@ -14,7 +14,7 @@ def chosen_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     >>> chosen_rows({"choice": [{"readout": "pixel", "left_out": None, "weight": 0.25}]})
     [('read-out pixel', '25 % of the answer, left-out score unknown')]
     """
-    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_tuned(facts), *_whole(facts)]
+    return [*_settled(facts), *_readouts(facts), *_objects(facts), *_calibrated(facts), *_adapted(facts), *_tuned(facts), *_whole(facts)]
 
 
 def _settled(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -46,6 +46,13 @@ def _calibrated(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         by.setdefault(source, []).append(name)
     for source, names in by.items():
         yield f"presence by {_CALIBRATED.get(source, source)}", ", ".join(names)
+
+
+def _adapted(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    adapted = facts.get("adapted")
+    if adapted:
+        what = {"prior": "presence", "features": "features"}.get(adapted["by"], "features and presence")
+        yield "adapted to unlabelled images", f"{what}, by {adapted['images']} of them"
 
 
 def _tuned(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

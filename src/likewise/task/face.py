@@ -26,7 +26,7 @@ from likewise.data.images import ImageSource, read_image
 from likewise.errors import InputError, WeightsError, close_match
 from likewise.methods.base import Memory, Method, Preset, Progress, Query, to_device
 from likewise.methods.keypoints import with_heatmaps
-from likewise.task import storage
+from likewise.task import adapting, storage
 from likewise.task.equipping import equip, equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
@@ -194,7 +194,7 @@ class Task:
         """Predictions for prepared images, in order; the seconds of each stage are added to `times`."""
         times = times if times is not None else StageTimes()
         provider = self.ready()
-        features = {spec: provider.extract(batch, spec, times) for spec in self._wishes}
+        features = adapting.moved({spec: provider.extract(batch, spec, times) for spec in self._wishes}, self.memory)
         start = time.perf_counter()
         with torch.inference_mode():
             raws = self.method.predict([Query(image.size) for image in batch], features, self._memory_on_device)
@@ -261,6 +261,18 @@ class Task:
         # by name: labelling stands above tasks and may not be imported here
         return importlib.import_module("likewise.labelling").label_folder(self, images, out, **options)
 
+    def adapt(self, images: str | Path | formats.ImageList, by: str = "both") -> Task:
+        """A task that is fitted to unlabelled images, of which at most 64 are looked at; this one stays as it is.
+
+        by: "features" shifts what the backbone says of images to what it says of the examples; "prior" moves the presence of each class to
+        how often the images seem to show it; or "both". `update` and `forget` drop it. Raises UsageError for methods that
+        have none of these, InputError for a task that is adapted or compact, and where no image can be read.
+        """
+        listed = images if isinstance(images, formats.ImageList) else formats.list_images(Path(images))
+        self.ready()
+        memory = adapting.adapted(self, listed, by)
+        return Task(self.method, self.preset, memory, self.support, self._kept, self.thumbnails, self.weights, self._place, self._provider)
+
     def update(self, more: Support, *, progress: Progress | None = None) -> Task:
         """Add examples and learn again from kept and new features; returns this task, changed.
 
@@ -307,7 +319,15 @@ class Task:
         wishes = self._wishes
         engine = self.ready().describe(wishes[0]) if wishes else {}
         weights = {f"weights.{role}": facts["sha256"] for role, facts in self.weights.items()}
-        return {"task": self.digest, **weights, **engine, "likewise": likewise.__version__, "torch": torch.__version__, "platform": platform.machine()}
+        return {
+            "task": self.digest,
+            **adapting.fingerprint(self.memory),
+            **weights,
+            **engine,
+            "likewise": likewise.__version__,
+            "torch": torch.__version__,
+            "platform": platform.machine(),
+        }
 
     def describe(self) -> dict[str, Any]:
         """The manifest, for `likewise inspect`; see there for what is in it."""

@@ -14,7 +14,7 @@ import os
 import statistics
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from PIL import Image
 
 import likewise
 from common import BENCH, DOCS, Cell, cells, classes, need_shared, picture, read_json, shown, truth, write_json
+from likewise.backbones import Prepared
 from likewise.formats import list_images
 from likewise.methods.base import Preset
 from marks import between_marks
@@ -49,13 +50,13 @@ def write_queries(cell: Cell, kind: str, folder: Path) -> Path:
     return folder
 
 
-def scored(task: likewise.Task, cell: Cell, folder: Path) -> dict[str, float | None]:
-    """The mIoU in per cent over the classes that occur in truth or answers, and AUROC, Brier score and share of right answers of presence over those of the examples."""
+def scored(task: likewise.Task, cell: Cell, pictures: Sequence[Prepared]) -> dict[str, float | None]:
+    """In per cent: mIoU over the classes in truth or answers; of presence, over classes of the examples, AUROC and right answers; its Brier score."""
     numbers, both, either = classes(cell.set), np.zeros(256), np.zeros(256)
     taught = {number for example in task.support.examples for number in numbers if example.labels.present(number)}
     said, true = [], []
-    for name in cell.query:
-        answer, there = task.predict(folder / f"{name}.png"), truth(cell.set, name)
+    for name, image in zip(cell.query, pictures, strict=True):
+        (answer,), there = task.predict_prepared([image]), truth(cell.set, name)
         got, holds = np.asarray(answer.labels), shown(cell.set, name)
         for number in numbers:
             a, b = (got == number) & (there != 255), there == number
@@ -76,8 +77,12 @@ def measure(cell: Cell, kind: str, preset: Preset, cache: Path) -> dict[str, Any
     task = likewise.learn(likewise.Support(examples, classes=classes(cell.set)), preset=preset, cache=cache)
     with tempfile.TemporaryDirectory() as made:
         folder = write_queries(cell, kind, Path(made))
-        listed = list_images(folder)
-        return {way: scored(task if way == "off" else task.adapt(listed, way), cell, folder) for way in WAYS}
+        listed, pictures = list_images(folder), [task.prepare(folder / f"{name}.png") for name in cell.query]
+        row = {"off": scored(task, cell, pictures), "prior": scored(task.adapt(listed, "prior"), cell, pictures)}
+        for way, without in (("features", "off"), ("both", "prior")):  # where no shift is found the answers are those without
+            adapted = task.adapt(listed, way)
+            row[way] = scored(adapted, cell, pictures) if adapted.memory.facts["adapted"]["shifted"] else row[without]
+        return row
 
 
 def table(preset: str, kind: str) -> Iterator[str]:

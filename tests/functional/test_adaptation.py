@@ -9,12 +9,12 @@ from likewise.functional.adaptation import APART, SHIFT, mutual_pairs, presence_
 from likewise.functional.even_draw import drawn_names, drawn_rows
 
 
-def clusters(counts, seed, moved=0.0):
-    """Tokens (2, M, 5) of two layers: as many as `counts` says around each of three places, moved by one vector in both layers."""
+def clusters(counts, seed, moved=0.0, images=4):
+    """Tokens (2, M / images, 5) of images in two layers: together as many as `counts` says around each of three places, moved by one vector."""
     noise = torch.Generator().manual_seed(seed)
     places = 9 * torch.eye(3, 5)
     rows = torch.cat([places[kind] + 0.3 * torch.randn(2, count, 5, generator=noise) for kind, count in enumerate(counts)], dim=1)
-    return rows + moved * torch.tensor([0.5, -1.0, 0.2, 1.5, -0.7])
+    return [part + moved * torch.tensor([0.5, -1.0, 0.2, 1.5, -0.7]) for part in rows[:, torch.randperm(rows.shape[1], generator=noise)].chunk(images, dim=1)]
 
 
 def test_pairs_are_rows_that_are_each_others_nearest():
@@ -30,20 +30,32 @@ def test_a_shift_is_found_although_the_folder_shows_other_things_more_often():
     support, folder = clusters((120, 30, 10), seed=1), clusters((10, 40, 150), seed=2, moved=1.0)
     expected = -torch.tensor([0.5, -1.0, 0.2, 1.5, -0.7])
     found = shift_to(support, folder)
-    by_means = support.mean(1) - folder.mean(1)
+    by_means = torch.cat(support, dim=1).mean(1) - torch.cat(folder, dim=1).mean(1)
     assert found.shape == (2, 5)
-    assert (found - expected).norm(dim=1).max() < expected.norm() / 2
+    assert torch.cosine_similarity(found, expected[None], dim=1).min() > 0.9
+    assert expected.norm() / 3 < found.norm(dim=1).min() <= found.norm(dim=1).max() < expected.norm()
     assert (by_means - expected).norm(dim=1).min() > 5
 
 
 def test_without_a_shift_next_to_none_is_found():
-    assert shift_to(clusters((120, 30, 10), seed=1), clusters((10, 40, 150), seed=2)).norm(dim=1).max() < 0.3
+    assert shift_to(clusters((120, 30, 10), seed=1), clusters((10, 40, 150), seed=2)).norm(dim=1).max() < 0.1
+
+
+def test_images_that_differ_among_themselves_as_much_as_from_the_examples_are_not_shifted():
+    noise = torch.Generator().manual_seed(7)
+    folder = [image + 0.8 * torch.randn(2, 1, 5, generator=noise) for image in clusters((40, 40, 40), seed=2, images=6)]
+    support = [image + 0.8 * torch.randn(2, 1, 5, generator=noise) for image in clusters((20, 20, 20), seed=1, images=3)]
+    assert torch.equal(shift_to(support, folder), torch.zeros(2, 5))
+    far = [image + torch.tensor([1.5, -3.0, 0.6, 4.5, -2.1]) for image in folder]
+    assert shift_to(support, far).norm(dim=1).min() > 1
+    assert shift_to(support[:1], far).norm(dim=1).min() > 1
+    assert torch.equal(shift_to(support[:1], far[:1]), torch.zeros(2, 5))  # two pictures alone may just be two pictures
 
 
 def test_without_tokens_nothing_is_shifted_and_other_layers_are_refused():
-    assert torch.equal(shift_to(torch.randn(2, 4, 3), torch.zeros(2, 0, 3)), torch.zeros(2, 3))
+    assert torch.equal(shift_to([torch.randn(2, 4, 3)], [torch.zeros(2, 0, 3)]), torch.zeros(2, 3))
     with pytest.raises(ValueError, match=r"\(2, 4, 3\)"):
-        shift_to(torch.randn(2, 4, 3), torch.randn(1, 4, 3))
+        shift_to([torch.randn(2, 4, 3)], [torch.randn(1, 4, 3)])
 
 
 def test_the_shift_of_presence_is_the_mean_over_all_shifts_shares_and_distances():

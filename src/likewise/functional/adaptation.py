@@ -11,6 +11,8 @@ what is usual.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -32,20 +34,27 @@ def mutual_pairs(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     return mine, there[mine]
 
 
-def shift_to(support: Tensor, folder: Tensor) -> Tensor:
-    """What brings tokens of a folder (L, M, D) to those of a support (L, K, D), all L layers of a token judged together: (L, D).
+def shift_to(support: Sequence[Tensor], folder: Sequence[Tensor]) -> Tensor:
+    """What brings tokens of the images of a folder to those of a support, (L, P, D) each, all L layers of a token judged together: (L, D).
 
-    Each number is shrunk by what the spread of the pairs leaves open; zero where fewer than two pairs are found. Pairs that happen to be
-    near are chosen, so it rather falls short. Raises ValueError for other layers or widths.
+    Each layer is shrunk by what differences between images leave open (the positive part of James and Stein), so that it is zero where
+    the folder's images differ from the support's no more than images do among themselves; zero too where fewer than two pairs are
+    found, and of one image and one. Pairs that happen to be near are chosen, so the shift rather falls short. Raises ValueError for other layers or widths.
     """
-    if support.shape[::2] != folder.shape[::2]:
-        raise ValueError(f"tokens of shape {tuple(folder.shape)} are not of the layers and the width of {tuple(support.shape)}")
-    mine, theirs = mutual_pairs(_joined(folder), _joined(support))
+    if support[0].shape[::2] != folder[0].shape[::2]:
+        raise ValueError(f"tokens of shape {tuple(folder[0].shape)} are not of the layers and the width of {tuple(support[0].shape)}")
+    known, seen = torch.cat(list(support), dim=1), torch.cat(list(folder), dim=1)
+    mine, theirs = mutual_pairs(_joined(seen), _joined(known))
     if len(mine) < 2:
-        return torch.zeros(support.shape[0], support.shape[2])
-    apart = support[:, theirs].float() - folder[:, mine].float()
-    shift, noise = apart.mean(1), apart.var(1) / len(mine)
-    return shift * (1 - noise / (shift**2).clamp_min(1e-12)).clamp_min(0)
+        return torch.zeros(known.shape[0], known.shape[2])
+    apart = known[:, theirs].float() - seen[:, mine].float()
+    shift = apart.mean(1)
+    spread = [_spread(apart, _image_of(images)[rows]) for images, rows in ((folder, mine), (support, theirs))]
+    if all(share == 1 for _, share in spread):
+        return torch.zeros_like(shift)
+    widest = torch.stack([variance for variance, _ in spread]).amax(0)  # of a lone image as of those on the other side
+    noise = torch.stack([(widest if share == 1 else variance) * share for variance, share in spread]).sum(0)
+    return shift * (1 - noise / (shift**2).sum(1).clamp_min(1e-12)).clamp_min(0)[:, None]
 
 
 def presence_shift(log_odds: Tensor) -> Tensor:
@@ -73,6 +82,26 @@ def _shift_of_one(log_odds: Tensor) -> Tensor:
     usual = -(shifts**2) / (2 * SHIFT**2) - (shares.log() + torch.log1p(-shares)) / 2
     weight = torch.softmax((explained + usual).flatten(), dim=0).reshape(explained.shape)
     return (weight * (shifts + torch.logit(shares))).sum()
+
+
+def _image_of(images: Sequence[Tensor]) -> Tensor:
+    """Which image each token is of, where those of images (L, P, D) stand behind each other: (sum of P,)."""
+    return torch.repeat_interleave(torch.arange(len(images)), torch.tensor([image.shape[1] for image in images]))
+
+
+def _spread(apart: Tensor, image: Tensor) -> tuple[Tensor, float]:
+    """How far the means of images lie apart, (L,) squared lengths, and the share of that in the mean of all: differences (L, R, D) of images (R,).
+
+    One image says nothing of the former: zero, and its share is 1.
+    """
+    _, own, counts = image.unique(return_inverse=True, return_counts=True)
+    weight = counts / len(image)
+    share = float((weight**2).sum())
+    if len(counts) == 1:
+        return torch.zeros(len(apart)), 1.0
+    means = torch.zeros(len(apart), len(counts), apart.shape[2]).index_add_(1, own, apart) / counts[:, None]
+    around = ((means - apart.mean(1, keepdim=True)) ** 2).sum(2)
+    return (around * weight).sum(1) / (1 - share), share
 
 
 def _joined(tokens: Tensor) -> Tensor:

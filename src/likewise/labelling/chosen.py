@@ -52,7 +52,8 @@ def _adapted(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     adapted = facts.get("adapted")
     if adapted:
         what = {"prior": "presence", "features": "features"}.get(adapted["by"], "features and presence")
-        yield "adapted to unlabelled images", f"{what}, by {adapted['images']} of them"
+        nothing = "" if adapted.get("shifted", True) else "; their features are like those of the examples, and stay"
+        yield "adapted to unlabelled images", f"{what}, by {adapted['images']} of them{nothing}"
 
 
 def _tuned(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ What was found is kept in the memory: shifts of tokens by wish and moved curves,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,11 +47,11 @@ def adapted(task: Task, images: ImageList, way: str) -> Memory:
     if chosen != "features":
         task.method.expecting(memory, torch.zeros(len(task.classes)))  # refuses before the images are looked at
     names = drawn_names(images.names, MOST)
-    paths, digest = _readable(task, images.root, names)
-    memory = Memory(memory.tensors, {**memory.facts, FACT: {"by": chosen, "images": len(paths), "sha256": digest}})
+    sample, digest = _prepared(task, images.root, names)
+    memory = Memory(memory.tensors, {**memory.facts, FACT: {"by": chosen, "images": len(sample), "sha256": digest}})
     if examples:
-        memory = _with_shifts(task, memory, paths, examples)
-    return memory if chosen == "features" else _with_shares(task, memory, paths)
+        memory = _with_shifts(task, memory, sample, examples)
+    return memory if chosen == "features" else _with_shares(task, memory, sample)
 
 
 def moved(features: Features, memory: Memory) -> dict[FeatureSpec, Sequence[ImageFeatures]]:
@@ -70,23 +70,22 @@ def fingerprint(memory: Memory) -> dict[str, str]:
     return {} if facts is None else {FACT: f"{facts['by']}, {facts['images']} images {facts['sha256'][:12]}"}
 
 
-def _readable(task: Task, root: Path, names: Sequence[str]) -> tuple[list[Path], str]:
-    """The images that can be read, and a hash of their names and contents. InputError where there is none."""
-    paths, digest = [], hashlib.sha256()
+def _prepared(task: Task, root: Path, names: Sequence[str]) -> tuple[list[Prepared], str]:
+    """The images that can be read, as many as a run decodes ahead, and a hash of their names and contents. InputError where there is none."""
+    sample, digest = [], hashlib.sha256()
     for name in names:
         try:
-            image = task.prepare(root / name)
+            sample.append(task.prepare(root / name))
         except ImageError:
             continue
-        paths.append(root / name)
-        digest.update(f"{name}\0{image.digest}\n".encode("utf-8", "surrogateescape"))
-    if not paths:
+        digest.update(f"{name}\0{sample[-1].digest}\n".encode("utf-8", "surrogateescape"))
+    if not sample:
         raise InputError("none of the images to adapt to can be read", where=str(root), remedy="Check the path and the split")
-    return paths, digest.hexdigest()
+    return sample, digest.hexdigest()
 
 
-def _of_examples(task: Task) -> dict[int, Tensor]:
-    """Tokens (L, K, D) of the examples for each place of a wish of `predict` that reads a backbone."""
+def _of_examples(task: Task) -> dict[int, list[Tensor]]:
+    """Tokens (L, K, D) of the examples, one by one, for each place of a wish of `predict` that reads a backbone."""
     if task.kept is None:
         raise InputError(
             "the task is compact: the features of its examples were not kept", where="adapt", remedy='Adapt by "prior", or learn again from the examples'
@@ -95,7 +94,7 @@ def _of_examples(task: Task) -> dict[int, Tensor]:
     for place, spec in enumerate(task.method.wants(task.memory)):
         own = [item for each in task.kept for key, item in each.items() if replace(key, pixels=0) == replace(spec, pixels=0)]
         if own and own[0].tokens.numel():
-            found[place] = torch.cat([_some(item, len(own)) for item in own], dim=1)
+            found[place] = [_some(item, len(own)) for item in own]
     if not found:
         raise UsageError(
             f"the method {task.method.name!r} reads no tokens of a backbone that could be shifted", where="adapt", remedy="Leave it out, or name another method"
@@ -103,27 +102,29 @@ def _of_examples(task: Task) -> dict[int, Tensor]:
     return found
 
 
-def _with_shifts(task: Task, memory: Memory, paths: Sequence[Path], examples: Mapping[int, Tensor]) -> Memory:
+def _with_shifts(task: Task, memory: Memory, sample: Sequence[Prepared], examples: Mapping[int, Sequence[Tensor]]) -> Memory:
+    """The memory with the shift of each wish, where there is one."""
     parts: dict[int, list[Tensor]] = {place: [] for place in examples}
-    for features in _looked(task, memory, paths):
-        for place, items in enumerate(features[1].values()):
+    for image in sample:
+        features = _features(task, memory, image)
+        for place, spec in enumerate(features):
             if place in parts:
-                parts[place].append(_some(items[0], len(paths)))
-    shifts = {f"{_SHIFT}{place}": shift_to(examples[place], torch.cat(tokens, dim=1)) for place, tokens in parts.items()}
-    return Memory({**memory.tensors, **shifts}, memory.facts)
+                parts[place].append(_some(features[spec][0], len(sample)))
+    shifts = {f"{_SHIFT}{place}": shift_to(examples[place], tokens) for place, tokens in parts.items()}
+    found = {name: shift for name, shift in shifts.items() if bool(shift.any())}
+    return Memory({**memory.tensors, **found}, {**memory.facts, FACT: {**memory.facts[FACT], "shifted": bool(found)}})
 
 
-def _with_shares(task: Task, memory: Memory, paths: Sequence[Path]) -> Memory:
+def _with_shares(task: Task, memory: Memory, sample: Sequence[Prepared]) -> Memory:
+    """The memory with the presence of each class moved."""
     with torch.inference_mode():
-        said = [task.method.predict([Query(image.size)], features, memory)[0].presence for image, features in _looked(task, memory, paths)]
+        said = [task.method.predict([Query(image.size)], _features(task, memory, image), memory)[0].presence for image in sample]
     return task.method.expecting(memory, presence_shift(torch.logit(torch.stack([each for each in said if each is not None]).float())))
 
 
-def _looked(task: Task, memory: Memory, paths: Sequence[Path]) -> Iterator[tuple[Prepared, dict[FeatureSpec, Sequence[ImageFeatures]]]]:
-    """Each image with what the method reads of it, one at a time."""
-    for path in paths:
-        image = task.prepare(path)
-        yield image, moved({spec: task.ready().extract([image], spec) for spec in task.method.wants(memory)}, memory)
+def _features(task: Task, memory: Memory, image: Prepared) -> dict[FeatureSpec, Sequence[ImageFeatures]]:
+    """What the method reads of an image, by wish."""
+    return moved({spec: task.ready().extract([image], spec) for spec in task.method.wants(memory)}, memory)
 
 
 def _some(item: ImageFeatures, images: int) -> Tensor:

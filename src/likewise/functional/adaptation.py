@@ -94,7 +94,8 @@ def _spread(apart: Tensor, image: Tensor) -> tuple[Tensor, float]:
 
     One image says nothing of the former: zero, and its share is 1.
     """
-    _, own, counts = image.unique(return_inverse=True, return_counts=True)
+    every = torch.bincount(image)
+    counts, own = every[every > 0], ((every > 0).cumsum(0) - 1)[image]
     weight = counts / len(image)
     share = float((weight**2).sum())
     if len(counts) == 1:

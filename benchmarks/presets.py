@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 import likewise
-import likewise.task.face
+import likewise.task.opening
 from common import Cell, cells, classes, forget_peak, peak_mb, picture, truth
 from likewise import Task
 from likewise.backbones import FeatureProvider, StageTimes
@@ -55,7 +55,7 @@ def learn(preset: Preset, cell: Cell) -> tuple[Task, dict[str, Any]]:
     support = likewise.Support([likewise.Example(picture(cell.set, name), label_map=truth(cell.set, name)) for name in cell.support], classes=classes(cell.set))
     stages = Stages()
     watched: list[Watched] = [
-        (likewise.task.face, "open_provider", "open"),
+        (likewise.task.opening, "open_provider", "open"),
         (FeatureProvider, "prepare", "decode"),
         (FeatureProvider, "extract", "backbone"),
         (method_class("analogy"), "learn", "method"),

@@ -96,3 +96,9 @@ def test_a_number_below_nothing_is_refused(run, tmp_path):
     code, _, err = run("label", tmp_path / "nothing", tmp_path, "--out", tmp_path / "out", "--max-miss=-1")
     assert code == 2
     assert "--max-miss" in err
+
+
+def test_it_is_not_taken_together_with_adapting_and_nothing_is_read_first(run, tmp_path):
+    code, _, err = run("label", tmp_path / "nothing", tmp_path / "none", "--out", tmp_path / "out", "--max-miss", "5%", "--adapt", "prior")
+    assert code == 2
+    assert "--adapt changes" in err

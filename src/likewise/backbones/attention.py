@@ -20,15 +20,16 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values (B, A, T, D/A) of tokens (B, T, D)."""
+    def split(self, x: Tensor, position: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values (B, A, T, D/A) of tokens (B, T, D), as they meet; the position changes none of them here."""
+        del position
         batch, tokens, width = x.shape
         q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
-    def forward(self, x: Tensor, relative: Tensor | None = None, bias: Tensor | None = None, grid: tuple[int, int] | None = None) -> Tensor:
-        """(B, T, D) -> (B, T, D); relative (A, T, T) is added to the products, bias (B, D) stands for that of the projection."""
+    def forward(self, x: Tensor, position: Tensor | None = None, bias: Tensor | None = None, grid: tuple[int, int] | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D); position (A, T, T) is added to the products, bias (B, D) stands for that of the projection."""
         del grid
         q, k, v = self.split(x)
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=None if relative is None else relative[None])  # of four axes: the fused kernel
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=None if position is None else position[None])  # of four axes: the fused kernel
         return projected(self.proj, mixed.transpose(1, 2).reshape(x.shape), bias)

@@ -15,8 +15,8 @@ Network = TypeVar("Network", bound=nn.Module)
 
 _OTHER_WEIGHTS = "Use the weights that the registry names for this backbone"
 
-# transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel`, `ViTMAEModel`, `SamVisionModel` -> official. Queries, keys and values are
-# three tensors there and one here, so they are named qkv.0, qkv.1, qkv.2 first and joined afterwards.
+# transformers 4 and 5, `Dinov2Model`, `Dinov2WithRegistersModel`, `ViTModel`, `ViTMAEModel`, `SamVisionModel`, `DINOv3ViTModel` -> official. Queries, keys and
+# values are three tensors there and one here, so they are named qkv.0, qkv.1, qkv.2 first and joined afterwards.
 _RULES = [
     (r"^(dinov2_with_registers|dinov2|vit|backbone|beit|vision_encoder|image_encoder)\.", ""),
     (r"^embeddings\.cls_token$", "cls_token"),
@@ -24,7 +24,7 @@ _RULES = [
     (r"^embeddings\.register_tokens$", "register_tokens"),
     (r"^embeddings\.position_embeddings$", "pos_embed"),
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
-    (r"^(encoder\.layer|encoder\.layers|layers|layer)\.(\d+)\.", r"blocks.\2."),
+    (r"^(encoder\.layer|encoder\.layers|layers|layer|model\.layer)\.(\d+)\.", r"blocks.\2."),
     (r"\.attention\.attention\.query\.", ".attn.qkv.0."),
     (r"\.attention\.attention\.key\.", ".attn.qkv.1."),
     (r"\.attention\.attention\.value\.", ".attn.qkv.2."),
@@ -48,10 +48,15 @@ _RULES = [
     (r"\.layer_norm([12])\.", r".norm\1."),  # Segment Anything at the hub
     (r"^patch_embed\.projection\.", "patch_embed.proj."),
     (r"\.mlp\.lin([12])\.", r".mlp.fc\1."),  # and as released
+    (r"^embeddings\.patch_embeddings\.(weight|bias)$", r"patch_embed.proj.\1"),  # DINOv3 at the hub
+    (r"\.mlp\.up_proj\.", ".mlp.fc1."),
+    (r"\.mlp\.down_proj\.", ".mlp.fc2."),
+    (r"^storage_tokens$", "register_tokens"),  # and as released
 ]
-# trained with the backbone, no part of its features: mask tokens, poolers, classifiers, the decoder of MAE, what SAM has behind its encoder
+# trained with the backbone, no part of its features: mask tokens, poolers, classifiers, the decoder of MAE, what SAM has behind its encoder,
+# the periods of DINOv3's rotary positions, which its base says
 _UNUSED = re.compile(
-    r"^(mask_token$|pooler\.|head\.|classifier\.|decoder|pre_logits\.|lm_head\.|fc_norm\.|neck\.|prompt_encoder\.|mask_decoder\.|shared_image_embedding\.)"
+    r"^(mask_token$|pooler\.|head\.|classifier\.|decoder|pre_logits\.|lm_head\.|fc_norm\.|neck\.|prompt_encoder\.|mask_decoder\.|shared_image_embedding\.|rope_embed\.)"
     r"|relative_position_index$"
 )
 _SHARED = "relative_position_bias_table"  # of BEiT's self-supervised weights: one table for all blocks
@@ -61,7 +66,8 @@ def official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under official names, queries, keys and values joined; tensors that features do not need are dropped.
 
     Of BEiT a table that all blocks share is given to each, keys get a bias of zero, and a final norm, which its
-    self-supervised weights do not use, is dropped.
+    self-supervised weights do not use, is dropped. Keys of DINOv3 get a bias of zero too: at the hub they have none, as
+    released one that a mask takes out.
     """
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -73,8 +79,10 @@ def official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _joined(renamed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Three tensors of queries, keys and values as one; a bias that keys do not have is zero."""
-    joined = {name: tensor for name, tensor in renamed.items() if not re.search(r"\.attn\.qkv\.[012]\.", name)}
+    """Three tensors of queries, keys and values as one; a bias that keys do not have, or that is masked, is zero."""
+    masks = {name.removesuffix("_mask"): tensor for name, tensor in renamed.items() if name.endswith(".attn.qkv.bias_mask")}
+    joined = {name: tensor for name, tensor in renamed.items() if not re.search(r"\.attn\.qkv\.([012]\.|bias_mask$)", name)}
+    joined |= {name: torch.where(mask != 0, joined[name], 0.0) for name, mask in masks.items() if name in joined}
     for name, first in renamed.items():
         if ".attn.qkv.0." in name:
             key = renamed.get(name.replace(".qkv.0.", ".qkv.1."), torch.zeros_like(first) if name.endswith(".bias") else None)

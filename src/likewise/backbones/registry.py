@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 # architecture (as the weights registry names it) -> shape. DINOv2: Oquab et al. 2023, table 17; DINO: Caron et al. 2021;
 # vit: class-supervised, Touvron et al. 2021; mae: He et al. 2022, the encoder alone, every patch seen; beit: Bao et al. 2022,
 # its self-supervised weights, which have no norm behind the last block and were trained on pixels from -1 to 1; sam: Kirillov
-# et al. 2023, the image encoder without its neck.
+# et al. 2023, the image encoder without its neck; dinov3: Simeoni et al. 2025, trained on squares of 256.
 ARCHITECTURES: dict[str, VitConfig] = {
     "dinov2-reg-small": VitConfig(width=384, depth=12, heads=6, patch=14, grid=37, registers=4),
     "dinov2-reg-base": VitConfig(width=768, depth=12, heads=12, patch=14, grid=37, registers=4),
     "dinov2-small": VitConfig(width=384, depth=12, heads=6, patch=14, grid=37, position_rule="factor"),
     "dinov2-base": VitConfig(width=768, depth=12, heads=12, patch=14, grid=37, position_rule="factor"),
+    "dinov3-small": VitConfig(width=384, depth=12, heads=6, patch=16, grid=16, registers=4, norm_eps=1e-5, rotary=100.0),
+    "dinov3-base": VitConfig(width=768, depth=12, heads=12, patch=16, grid=16, registers=4, norm_eps=1e-5, rotary=100.0),
     "dino-small-8": VitConfig(width=384, depth=12, heads=6, patch=8, grid=28, layer_scale=False, position_rule="factor"),
     "dino-small-16": VitConfig(width=384, depth=12, heads=6, patch=16, grid=14, layer_scale=False, position_rule="factor"),
     "dino-base-16": VitConfig(width=768, depth=12, heads=12, patch=16, grid=14, layer_scale=False, position_rule="factor"),
@@ -56,6 +58,7 @@ RANDOM: dict[str, VitConfig] = {
     "vit-small-8": ARCHITECTURES["dino-small-8"],
     "vit-tiny-14": VitConfig(width=48, depth=4, heads=3, patch=14, grid=9, registers=2),
     "vit-tiny-8": VitConfig(width=36, depth=3, heads=3, patch=8, grid=8, layer_scale=False, position_rule="factor"),
+    "dinov3-tiny-16": VitConfig(width=48, depth=4, heads=3, patch=16, grid=8, registers=2, norm_eps=1e-5, rotary=100.0),
     "beit-tiny-8": VitConfig(width=36, depth=4, heads=3, patch=8, grid=8, relative=True, final_norm=False, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     "sam-tiny-8": VitConfig(
         width=36, depth=3, heads=3, patch=8, grid=8, layer_scale=False, position_rule="size", final_norm=False, class_token=False, window=3, whole=(1,)

@@ -29,12 +29,12 @@ class WindowAttention(Attention):
         self.rel_pos_h = nn.Parameter(torch.zeros(places, width // heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(places, width // heads))
 
-    def forward(self, x: Tensor, relative: Tensor | None = None, bias: Tensor | None = None, grid: tuple[int, int] | None = None) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor | None = None, bias: Tensor | None = None, grid: tuple[int, int] | None = None) -> Tensor:
         """(B, h*w, D) -> (B, h*w, D) of a grid (h, w), a square one unless it is given; bias (B, D) stands for that of the projection.
 
         Raises ValueError for tokens that are no such grid.
         """
-        del relative
+        del position
         rows, columns = grid or (round(x.shape[1] ** 0.5),) * 2
         if rows * columns != x.shape[1]:
             raise ValueError(f"{x.shape[1]} tokens are no grid of {rows}x{columns}")

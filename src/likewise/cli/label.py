@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.options import (
+    AdaptOption,
     CacheFolder,
     CacheSize,
     ChannelList,
@@ -77,6 +78,7 @@ def label(
     ] = None,
     instances: InstancesOption = "auto",
     max_miss: MaxMiss = None,
+    adapt: AdaptOption = "off",
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Trained weights of the method, where it needs any; 'random' for none.")
     ] = None,
@@ -104,6 +106,8 @@ def label(
     from likewise.labelling.progress import for_stderr
     from likewise.labelling.source import Source
 
+    if adapt != "off" and max_miss is not None:
+        raise UsageError("the threshold of --max-miss is of the task as it was learned, which --adapt changes", where="--adapt", remedy="Give one of both")
     options = RunOptions(
         format=format,
         overlays=overlays,
@@ -114,6 +118,7 @@ def label(
         resume=resume,
         shard=None if shard is None else Shard.parse(shard),
         truth=truth,
+        adapt=adapt,
         pixel_size=None if pixel_size is None else PixelSize.parse(pixel_size),
     )
     set_pixel_limit(max_pixels)
@@ -149,6 +154,7 @@ def label(
     if told_first:
         say(f"warning: {told_first}", aside=True)
     if dry_run or out is None:
+        task = task if adapt == "off" else task.adapt(found, adapt)
         preview = look_ahead(task, found, usual_batch(task) if options.batch == "auto" else options.batch)
         print_json(preview.as_dict()) if as_json else _print_preview(preview)
         return

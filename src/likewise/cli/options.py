@@ -56,6 +56,15 @@ MaxMiss = Annotated[
 ]
 
 
+AdaptOption = Annotated[
+    str,
+    typer.Option(
+        "--adapt",
+        help="Fit the task to 64 of IMAGES first, without labels: features (another light or camera), prior (how often a class is there), both, or off.",
+    ),
+]
+
+
 class PresetName(StrEnum):
     """Speed against quality."""
 

@@ -21,6 +21,7 @@ def chosen_rows(facts: Mapping[str, Any], classes: Mapping[int, str] | None = No
         *_readouts(facts),
         *_objects(facts),
         *_calibrated(facts),
+        *_adapted(facts),
         *_tuned(facts),
         *_whole(facts),
         *_alarmed(facts),
@@ -57,6 +58,14 @@ def _calibrated(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         by.setdefault(source, []).append(name)
     for source, names in by.items():
         yield f"presence by {_CALIBRATED.get(source, source)}", ", ".join(names)
+
+
+def _adapted(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    adapted = facts.get("adapted")
+    if adapted:
+        what = {"prior": "presence", "features": "features"}.get(adapted["by"], "features and presence")
+        nothing = "" if adapted.get("shifted", True) else "; their features are like those of the examples, and stay"
+        yield "adapted to unlabelled images", f"{what}, by {adapted['images']} of them{nothing}"
 
 
 def _tuned(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 
 from likewise.data import ClassTable, OutputKind
 from likewise.errors import InputError, OutputError, UsageError
-from likewise.formats import open_writer, read_truth
+from likewise.formats import ImageList, open_writer, read_truth
+from likewise.formats.name_list import NameFile
+from likewise.functional.even_draw import drawn_names
 from likewise.labelling.about import About
 from likewise.labelling.closing import close_run
 from likewise.labelling.folder import Done, OutputFolder, opened, refuse, scan
 from likewise.labelling.gallery import Gallery
 from likewise.labelling.lines import LineWriter
-from likewise.labelling.options import RunOptions, RunSummary
+from likewise.labelling.options import OFF, RunOptions, RunSummary
 from likewise.labelling.plan import windows
 from likewise.labelling.progress import Progress
 from likewise.labelling.recorder import Item, Lines, Recorder, Sums
@@ -33,10 +35,11 @@ from likewise.labelling.shards import Shard, Spans, spans_of
 from likewise.labelling.stream import Failed, WriterThread, answers, decoded_windows
 from likewise.labelling.support_mean import SupportMean
 from likewise.labelling.tally import Tally
+from likewise.task.adapting import MOST
 
 if TYPE_CHECKING:
     from likewise.backbones import CacheCounts
-    from likewise.formats import ImageList, LabelWriter, Truth
+    from likewise.formats import LabelWriter, Truth
     from likewise.task import Task
 
 
@@ -56,6 +59,7 @@ def run(task: Task, images: ImageList, out: Path, options: RunOptions, progress:
     scorer = _scorer(task, check(out, options))
     with opened(out) as folder:
         cached = task.cached
+        task = _adapted(task, folder, listed, images.root, options.adapt)
         batch = None if options.batch == "auto" else options.batch
         folder.begin(task.fingerprint() | options.that_change_labels(), batch, usual_batch(task), resume=options.resume)
         listed_names = folder.extend(listed)
@@ -157,6 +161,15 @@ def _label(
                     return True
             behind.submit(recorder.sync)
     return False
+
+
+def _adapted(task: Task, folder: OutputFolder, names: Iterable[str], root: Path, by: str) -> Task:
+    """The task fitted to the images, whatever share of them is labelled here; to those that the run began with, where it goes on."""
+    if by == OFF:
+        return task
+    begun = folder.list_path(1)
+    drawn = drawn_names(NameFile([begun]) if begun.exists() else names, MOST)
+    return task.adapt(ImageList(drawn, root, f"{len(drawn)} images"), by)
 
 
 def _counted(now: CacheCounts | None, before: CacheCounts | None) -> CacheCounts | None:

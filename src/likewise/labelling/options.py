@@ -12,10 +12,12 @@ from likewise.data.limits import MAX_PIXELS
 from likewise.errors import UsageError
 from likewise.labelling.measuring import PixelSize
 from likewise.labelling.shards import Shard
+from likewise.task.adapting import checked
 
 if TYPE_CHECKING:
     from likewise.backbones import CacheCounts
 
+OFF = "off"
 PIXEL_SIZE = "pixel_size"  # in the fingerprint of a run, where it was told
 
 
@@ -29,7 +31,7 @@ class RunOptions:
     larger images and masks are refused; resume: go on with the run that stands in the output
     folder; shard: label only this share of the list, for another machine to label another; truth: reference labels to compare with, and their format
     and split where these must be told; report: write report.html at the end; pixel_size: how long a pixel is, for the tables of
-    what was measured.
+    what was measured; adapt: fit the task to the images first, "prior", "features" or "both" (`Task.adapt`), "off" for not.
     """
 
     format: str | None = None
@@ -45,6 +47,7 @@ class RunOptions:
     truth_split: str | None = None
     report: bool = True
     pixel_size: PixelSize | None = None
+    adapt: str = OFF
 
     def __post_init__(self) -> None:
         if self.batch != "auto" and (isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1):
@@ -55,6 +58,8 @@ class RunOptions:
             raise UsageError(
                 f"the number of workers is {self.workers}", where="--workers", remedy="Give a number from 1, or 0 to leave the choice to the program"
             )
+        if self.adapt != OFF:
+            checked(self.adapt)
         if self.max_pixels < 1:
             raise UsageError(f"the limit is {self.max_pixels} pixels", where="--max-pixels", remedy="Give a number from 1")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -17,6 +16,7 @@ from likewise.backbones import FeatureProvider, FeatureSpec
 from likewise.data.images import image_digest, read_image
 from likewise.errors import InputError, LikewiseError, UsageError
 from likewise.functional.coverage import covered, kinds_of_patches, most_covering
+from likewise.functional.even_draw import drawn_names, drawn_rows
 from likewise.labelling.about import data_uri
 from likewise.labelling.gallery import thumbnail
 
@@ -79,7 +79,7 @@ def suggest(images: ImageList, count: int, provider: FeatureProvider, *, task: T
     """
     if count < 1:
         raise UsageError(f"{count} images are asked for", where="-n", remedy="Ask for one at least")
-    names = _drawn(images.names)
+    names = drawn_names(images.names, MOST)
     failed: dict[str, str] = {}
     known = set() if task is None else {example.digest for example in task.support.examples}
     looked: list[_Looked] = []
@@ -106,13 +106,6 @@ def suggest(images: ImageList, count: int, provider: FeatureProvider, *, task: T
     return Suggestions(chosen, len(looked), len(images.names), seen, failed)
 
 
-def _drawn(names: Sequence[str]) -> list[str]:
-    """The names that are looked at: all, or an even draw that does not depend on the order."""
-    if len(names) <= MOST:
-        return sorted(names)
-    return sorted(sorted(names, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())[:MOST])
-
-
 def _wish(task: Task | None) -> FeatureSpec:
     """The features that images are compared by: the first that the task asks for of its own backbone."""
     wishes = () if task is None else task.method.wants()
@@ -131,7 +124,7 @@ def _look(path: Path, name: str, provider: FeatureProvider, task: Task | None, k
 
 def _sampled(tokens: Tensor) -> Tensor:
     """Some of the tokens (P, D), spread by a fixed draw, at length 1."""
-    kept = tokens[torch.randperm(len(tokens), generator=torch.Generator().manual_seed(0))[:TOKENS]]
+    kept = tokens[drawn_rows(len(tokens), TOKENS)]
     return torch.nn.functional.normalize(kept.float(), dim=-1).half()
 
 

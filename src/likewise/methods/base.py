@@ -193,6 +193,14 @@ class Method(ABC):
         del backbone, settings, seed, start
         raise UsageError(f"the method {cls.name!r} is not trained", where="method.name", remedy="Name a method that needs a checkpoint, cst for example")
 
+    def expecting(self, memory: Memory, shift: Tensor) -> Memory:
+        """The memory with the log-odds of each class being in an image moved by `shift` (N,): other shares of images than usual show it.
+
+        Raises UsageError for methods, and memories, without a curve of presence to move.
+        """
+        del memory, shift
+        raise UsageError(f"the method {self.name!r} has no curve of presence to move", where="adapt", remedy='Adapt by "features", or leave it out')
+
     def checkpoint_in(self, memory: Memory) -> Mapping[str, Tensor]:
         """The tensors of the checkpoint that a memory was learned with; none for methods without."""
         del memory

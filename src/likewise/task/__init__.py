@@ -5,7 +5,8 @@ prediction = task.predict("new.jpg")
 task.save("cracks.task"); load("cracks.task")
 """
 
-from likewise.task.face import Task, learn, load
+from likewise.task.face import Task
 from likewise.task.learning import format_otherwise, usual_method
+from likewise.task.opening import learn, load
 
 __all__ = ["Task", "format_otherwise", "learn", "load", "usual_method"]

@@ -1,4 +1,4 @@
-"""The public face: `learn`, `load` and `Task`."""
+"""The public face of what was learned: `Task`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,23 @@ from numpy.typing import NDArray
 
 import likewise
 from likewise import formats
-from likewise.backbones import CacheCounts, FeatureProvider, FeatureSpec, FeatureStore, ImageFeatures, Prepared, StageTimes
+from likewise.backbones import CacheCounts, FeatureProvider, FeatureSpec, ImageFeatures, Prepared, StageTimes
 from likewise.data import ClassTable, Example, LabelledImage, Prediction, Support, Target
 from likewise.data.channels import ChannelImage, Channels
-from likewise.data.example import Unlabelled
 from likewise.data.images import ImageSource, read_image
-from likewise.errors import InputError, WeightsError, close_match
-from likewise.methods.base import PRESENCE_LEFT_OUT, Memory, Method, Preset, Progress, Query, to_device
-from likewise.methods.keypoints import with_heatmaps
-from likewise.task import deciding, storage
-from likewise.task.equipping import equip, equipped_again
+from likewise.errors import InputError, UsageError, WeightsError, close_match
+from likewise.methods.base import PRESENCE_LEFT_OUT, Memory, Method, Progress, Query, to_device
+from likewise.task import adapting, deciding, storage
+from likewise.task.equipping import equipped_again
 from likewise.task.file import digest_of
 from likewise.task.finish import finish
 from likewise.task.learning import (
     CHANNELS,
     Kept,
     Place,
-    as_support,
     channels_of,
     check_fit,
     extract,
-    format_otherwise,
     learn_memory,
     open_provider,
     with_channels,
@@ -49,68 +45,6 @@ from likewise.task.segment_anything import SegmentAnything, joined_scores
 from likewise.task.split_choice import with_objects
 from likewise.task.splitting import ASKED, Splitter, checked, spec_of
 from likewise.task.thumbnails import Thumbnail
-
-
-def learn(
-    source: Support | Sequence[Example] | str | Path,
-    method: str = "analogy",
-    backbone: str = "auto",
-    checkpoint: str | Path | None = None,
-    device: str = "auto",
-    preset: Preset = "default",
-    *,
-    engine: str = "auto",
-    precision: str = "auto",
-    format: str | None = None,
-    split: str | None = None,
-    unlabelled: Unlabelled | None = None,
-    thumbnails: bool = True,
-    progress: Progress | None = None,
-    cache: str | Path | FeatureStore | None = None,
-    instances: str = "auto",
-    max_miss: float | None = None,
-    **settings: Any,
-) -> Task:
-    """A task learned from labelled examples.
-
-    source: a `Support`, examples, or the path of examples in any format that `likewise.formats` reads; method: a name of
-    `likewise methods`; backbone: a name of `likewise weights list` or "auto"; checkpoint: a file of the method's own trained
-    weights, for methods that have any ("random": untrained), which brings its settings and its backbone; preset: "fast", "default" or "best";
-    unlabelled: what pixels without a label are in examples that are read from a path, None for what their files say;
-    max_miss: the share of the images that show a class that may be missed, as in `Task.decide`;
-    instances: how masks are split into objects: "parts", "watershed", "depth", "offsets", "off" for not at all, or "auto" for what suits the examples best
-    where they tell objects apart; settings: single settings of the method, over the checkpoint's and the preset's; progress: called with (stage, done, of);
-    cache: a folder that
-    keeps features, so that an image passes the backbone once (None: that of LIKEWISE_FEATURES, if any), or a `FeatureStore` with a limit.
-    Raises InputError for examples that cannot be used, UsageError for unknown names, WeightsError without weights.
-    """
-    asked = checked(instances)
-    share = None if max_miss is None else deciding.checked_share(max_miss)
-    ready = equip(method, preset, settings, checkpoint, backbone)
-    support = as_support(source, format, split, unlabelled, format_otherwise(method))
-    check_fit(ready.method, support)
-    if share is not None:
-        deciding.check_decidable(ready.method, support)
-    chosen = ready.method.settled(with_heatmaps(ready.method, support))
-    place = Place.of(device, engine, precision, cache)
-    provider = open_provider(ready.backbone, place, chosen)
-    ready.check(provider.backbone)
-    chosen = chosen.mounted(provider.backbone)
-    kept, pictures = extract(provider, chosen, support, progress, thumbnails)
-    memory = with_channels(with_objects(learn_memory(chosen, support, kept, progress), chosen, support, kept, asked), channels_of(support))
-    weights = {**provider.weights(chosen.wants()), **ready.weights}
-    task = Task(chosen, preset, memory, support, kept, pictures, weights, place, provider)
-    return task if share is None else task.decide(share, progress=progress)
-
-
-def load(path: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "auto", cache: str | Path | FeatureStore | None = None) -> Task:
-    """A task from its file; cache: as in `learn`. Raises TaskFileError for a file that is missing, foreign, broken, edited or too new.
-
-    The weights are opened at the first prediction (or by `Task.ready`); WeightsError then says which are missing.
-    """
-    stored = storage.read(Path(path))
-    place = Place.of(device, engine, precision, cache)
-    return Task(stored.method, stored.preset, stored.memory, stored.support, stored.kept, stored.thumbnails, stored.weights, place)
 
 
 class Task:
@@ -218,7 +152,7 @@ class Task:
         """Predictions for prepared images, in order; the seconds of each stage are added to `times`."""
         times = times if times is not None else StageTimes()
         provider = self.ready()
-        features = {spec: provider.extract(batch, spec, times) for spec in self._wishes}
+        features = adapting.moved({spec: provider.extract(batch, spec, times) for spec in self._wishes}, self.memory)
         start = time.perf_counter()
         with torch.inference_mode():
             raws = self.method.predict([Query(image.size) for image in batch], features, self._memory_on_device)
@@ -254,11 +188,13 @@ class Task:
 
         Predictions then have `decided`, and `rules` what it promises and costs (`task.deciding`). Labels and probabilities stay as they are. The
         rule follows from left-out examples: the task holds what it says of them, or learns without them from kept features. Warns where they are too few
-        for what is asked. Raises UsageError for what is no share, InputError for a task without classes, a method that gives no presence, and a compact
-        task that does not hold what is needed.
+        for what is asked. Raises UsageError for what is no share and for an adapted task, InputError for a task without classes, a method that gives no
+        presence, and a compact task that does not hold what is needed.
         """
         share = deciding.checked_share(max_miss)
         deciding.check_decidable(self.method, self.support)
+        if adapting.FACT in self.memory.facts:
+            raise UsageError("the task was adapted, and its left-out examples were not", where="decide", remedy="Decide by the task as it was learned")
         if PRESENCE_LEFT_OUT not in self.memory.facts and self._kept is not None:
             self.ready()
         scores = left_out_presence(self.memory, self._learner(), self.support, self._kept, progress)
@@ -303,6 +239,18 @@ class Task:
         """Label a folder of images into `out`; the options and the summary are those of `likewise.labelling.label_folder`."""
         # by name: labelling stands above tasks and may not be imported here
         return importlib.import_module("likewise.labelling").label_folder(self, images, out, **options)
+
+    def adapt(self, images: str | Path | formats.ImageList, by: str = "both") -> Task:
+        """A task that is fitted to unlabelled images, of which at most 64 are looked at; this one stays as it is.
+
+        by: "features" shifts what the backbone says of images to what it says of the examples; "prior" moves the presence of each class to
+        how often the images seem to show it; or "both". `update` and `forget` drop it. Raises UsageError for methods that
+        have none of these, InputError for a task that is adapted or compact, and where no image can be read.
+        """
+        listed = images if isinstance(images, formats.ImageList) else formats.list_images(Path(images))
+        self.ready()
+        memory = adapting.adapted(self, listed, by)
+        return Task(self.method, self.preset, memory, self.support, self._kept, self.thumbnails, self.weights, self._place, self._provider)
 
     def update(self, more: Support, *, progress: Progress | None = None) -> Task:
         """Add examples and learn again from kept and new features; returns this task, changed.
@@ -350,11 +298,9 @@ class Task:
         wishes = self._wishes
         engine = self.ready().describe(wishes[0]) if wishes else {}
         weights = {f"weights.{role}": facts["sha256"] for role, facts in self.weights.items()}
-        asked = self.memory.facts.get(deciding.ASKED)
-        decides = {} if asked is None else {deciding.ASKED: f"{asked:g}"}
         return {
             "task": self.digest,
-            **decides,
+            **adapting.fingerprint(self.memory),
             **weights,
             **engine,
             "likewise": likewise.__version__,

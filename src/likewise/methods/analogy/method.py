@@ -132,6 +132,13 @@ class Analogy(Method):
         wishes = self.wants(memory)
         return [self._answer({spec.side: features[spec][place] for spec in wishes}, memory) for place in range(len(queries))]
 
+    def expecting(self, memory: Memory, shift: Tensor) -> Memory:
+        """The memory with every curve of presence moved by a shift (N,) of its log-odds; UsageError for one that knows no classes."""
+        if "presence" not in memory.tensors:
+            return super().expecting(memory, shift)
+        curves = memory.tensors["presence"] + torch.stack([torch.zeros_like(shift), shift], dim=1)
+        return Memory({**memory.tensors, "presence": curves}, memory.facts)
+
     def _learn_classes(self, support: Support, features: Features, whole: Sequence[int | None], tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Add what was learned of the classes to tensors and facts."""
         names = list(support.classes.names.values())

@@ -4,7 +4,8 @@
 
 Makes what is missing and writes the page: scores (bench/arena/NAME/SHOTS/SET/DRAW.json), then what each costs (NAME/cost.json), then docs/arena.md, the
 table of README.md and that of docs/methods/README.md. A row that is there is not made again unless other code made it (`--stale keep` leaves it), so an
-interrupted run goes on. `--page` only writes, `--no-cost` leaves the costs out.
+interrupted run goes on. `--page` only writes, `--no-cost` leaves the costs out. `--confirm CELL` makes that one row (SHOTS/SET/DRAW) of each method
+whose rows other code made anew: where every count is equal, the code that stands here is noted for all rows of the method, as confirmed.
 
 Scores are made with kept features (bench/features), so that every image goes through the backbone once. Costs are of a process of its own on one thread
 without kept features: CPU seconds from a decoded picture to its labels, the backbone included, the median of five pictures after one; and the largest
@@ -77,6 +78,20 @@ def run(chosen: Sequence[Contender], wanted: Sequence[Cell], files: Mapping[str,
     return failed
 
 
+def confirm(chosen: Sequence[Contender], cell: Cell, files: Mapping[str, str]) -> None:
+    """Note the code that stands here for the rows of each contender whose row of one cell it makes equal to the last count; say what became of each."""
+    for contender in chosen:
+        key, path = code_key(contender.variant.method), OUT / contender.name / cell.place
+        kept = read_json(path)
+        if kept is None or kept["code"] == key:
+            continue
+        again = json.loads(json.dumps(measured(contender, cell, files)))
+        same = all(again[name] == kept[name] for name in ("per_query", "miou", "weights"))
+        print(f"{contender.name}: {'equal' if same else 'differs, make its rows again'}", flush=True)
+        for row in (OUT / contender.name).glob("**/*.json") if same else ():
+            write_json(row, {**read_json(row), "code": key, "confirmed": True})
+
+
 def cost(contender: Contender, files: Mapping[str, str]) -> dict[str, Any]:
     """Seconds of `learn` and of a query, MB, and learned numbers: in this process, which must do nothing else."""
     name, shots = COSTED
@@ -128,6 +143,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", action="append", default=[], metavar="METHOD=FILE")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--no-cost", action="store_true", help="scores only, and no page")
+    parser.add_argument("--confirm", metavar="CELL", help="see above; 1/landmark/0, say")
     parser.add_argument("--cost-of", help=argparse.SUPPRESS)
     return parser
 
@@ -147,10 +163,13 @@ def main() -> None:
     os.environ.setdefault("LIKEWISE_FEATURES", str(BENCH / "features"))
     chosen, keep = [contender for contender in contenders() if contender.name in told.only], told.stale == "keep"
     failed: list[str] = []
-    if not told.page:
+    if told.confirm:
+        (cell,) = (cell for cell in cells() if str(cell.place.with_suffix("")) == told.confirm)
+        confirm(chosen, cell, files)
+    elif not told.page:
         index, count = told.shard
         failed = run(chosen, cells(told.sets, told.shots, told.draws or 1)[index - 1 :: count], files, keep_stale=keep)
-    if not told.page and not told.no_cost:
+    if not told.page and not told.no_cost and not told.confirm:
         run_costs(chosen, told.checkpoint, keep_stale=keep)
     if not told.no_cost:
         arena_page.write()

@@ -94,9 +94,10 @@ def made_by(arena: Arena, present: Sequence[Contender]) -> Iterator[str]:
     named = {(found["name"], found["sha256"]) for one in present for _, row in _rows(arena, one) for found in row["weights"].values()}
     yield "Weights: " + "; ".join(f"`{sha256[:8]}` {name}" for name, sha256 in sorted(named) if sha256) + "."
     keys = {one.name: code_key(one.variant.method) for one in present}
-    every = [(one.name, row["code"]) for one in present for _, row in _rows(arena, one)]
-    old = sum(keys[name] != code for name, code in every)
-    yield f"{len(every)} rows; {old} of them were made by other code than stands here."
+    every = [(keys[one.name], row) for one in present for _, row in _rows(arena, one)]
+    old, confirmed = sum(key != row["code"] for key, row in every), sum(key == row["code"] and row.get("confirmed", False) for key, row in every)
+    yield f"{len(every)} rows; {old} of them were made by other code than stands here. Another {confirmed} were made by other code too, which was confirmed:"
+    yield "one row of each of these methods, made again by the code that stands here, is equal in every count of pixels (`--confirm`)."
 
 
 def short(arena: Arena, present: Sequence[Contender], costs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

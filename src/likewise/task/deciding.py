@@ -124,6 +124,11 @@ def rules_of(facts: Mapping[str, Any], classes: Mapping[int, str]) -> dict[str, 
     return {name: _rule(facts[ASKED], *shared(facts.get(PRESENCE_LEFT_OUT, {}), name)) for name in classes.values()}
 
 
+def fingerprint(memory: Memory) -> dict[str, str]:
+    """What a run has to say of the share that may be missed, {} where none was asked for."""
+    return {} if ASKED not in memory.facts else {ASKED: f"{memory.facts[ASKED]:g}"}
+
+
 def warn_of_few(rules: Mapping[str, Rule]) -> None:
     """Warn once of the classes for which what was asked for cannot be promised, and say what can be."""
     short = {name: rule for name, rule in rules.items() if not rule.kept}

@@ -301,6 +301,7 @@ class Task:
         return {
             "task": self.digest,
             **adapting.fingerprint(self.memory),
+            **deciding.fingerprint(self.memory),
             **weights,
             **engine,
             "likewise": likewise.__version__,

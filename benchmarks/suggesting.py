@@ -67,6 +67,11 @@ class Run:
         images = ImageList(sorted(self.files), DATA / self.name / "images", self.name)
         return [self.files[one.name] for one in suggest(images, count, provider if task is None else task.ready(), task=task).chosen]
 
+    def at_random(self, count: int, draw: int) -> list[str]:
+        """So many names of a random draw."""
+        found: list[str] = np.random.default_rng([self.seed, draw, count]).permutation(self.pool)[:count].tolist()
+        return found
+
 
 def measure(run: Run, provider: FeatureProvider) -> Iterator[dict[str, Any]]:
     """A row for each number of labelled images: mIoU of random choices, of suggested ones, and of those that follow a task."""
@@ -74,7 +79,7 @@ def measure(run: Run, provider: FeatureProvider) -> Iterator[dict[str, Any]]:
     followed: list[str] = []
     task: likewise.Task | None = None
     for count in counts:
-        draws = [np.random.default_rng([run.seed, draw, count]).permutation(run.pool)[:count].tolist() for draw in range(RANDOM)]
+        draws = [run.at_random(count, draw) for draw in range(RANDOM)]
         chosen = run.choose(provider, count)
         followed = followed + run.choose(provider, count - len(followed), task) if task is not None else chosen
         task = run.learn(followed)

@@ -92,6 +92,7 @@ LISTED = (
     Contender(Variant("insid3", "default"), ON_TOKENS),
     _settings("insid3", ON_TOKENS, "tau", tau=0.95),
     Contender(Variant("convpaint", "default"), ON_TOKENS),
+    _settings("convpaint", ON_TOKENS, "even", even=True),
     _settings("convpaint", GOLDEN, "filters", features="filters"),
     Contender(Variant("persam", "default"), ON_TOKENS),
     Contender(Variant("gf-sam", "default"), ON_TOKENS),

@@ -105,6 +105,16 @@ class TestTable:
         assert float(weight[places == 0].sum()) == pytest.approx(22)
         assert rows[places == 2].tolist() == [[20, 21], [22, 23]]
 
+    def test_where_classes_weigh_the_same_their_weights_have_one_sum_and_rows_of_a_class_keep_their_ratio(self):
+        one, two = self.labels(*[0] * 10, 2, 2), self.labels(*[0] * 12)
+        one.shares[4] = torch.tensor([0.25, 0.0, 0.75])
+        plain, even = table(self.items, [one, two], 1000), table(self.items, [one, two], 1000, even=True)
+        torch.testing.assert_close(even[0], plain[0])
+        for place in (0, 2):
+            own = plain[1] == place
+            assert float(even[2][own].sum()) == pytest.approx(12)
+            torch.testing.assert_close(even[2][own] / even[2][own][0], plain[2][own] / plain[2][own][0])
+
 
 class TestLabels:
     def item(self, side):

@@ -38,7 +38,8 @@ class ConvpaintSettings(MethodSettings):
 
     features: "tokens" of the backbone, "filters" that need no weights, or the file of a VGG-16 with torchvision's names; side: the working size of tokens, the
     longer side in pixels for the others; layers, scales: of VGG-16, by default those of convpaint; trees, seed: of the forest; budget: rows of the table at
-    most; official: probabilities of tokens mirrored over the last half patch at the borders, as published, in place of kept.
+    most; even: every class weighs the same, however large it is, as with strokes of one length; official: probabilities of tokens mirrored over the last
+    half patch at the borders, as published, in place of kept.
     """
 
     features: str = TOKENS
@@ -48,6 +49,7 @@ class ConvpaintSettings(MethodSettings):
     trees: int = 100
     seed: int = 0
     budget: int = 8192
+    even: bool = False
     official: bool = False
 
 
@@ -74,7 +76,7 @@ class Convpaint(Method):
         """The forest, which places were seen, and the layers of VGG-16 it learned from."""
         items = [self._described(item, self._vgg) for item in features[self._spec]]
         labels = labels_of(support, items)
-        rows, places, weight = table(items, labels, self.settings.budget)
+        rows, places, weight = table(items, labels, self.settings.budget, even=self.settings.even)
         count = len(support.classes) + 1
         forest = grown(rows, places, weight, count, trees=self.settings.trees, seed=self.settings.seed)
         seen = torch.bincount(places, minlength=count) > 0

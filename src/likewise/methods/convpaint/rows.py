@@ -30,10 +30,11 @@ def labels_of(support: Support, items: Sequence[ImageFeatures]) -> list[PatchLab
     return found
 
 
-def table(items: Sequence[ImageFeatures], labels: Sequence[PatchLabels], budget: int) -> tuple[Tensor, Tensor, Tensor]:
+def table(items: Sequence[ImageFeatures], labels: Sequence[PatchLabels], budget: int, *, even: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Rows (R, F), the place (R,) of the class of each, 0 the background, and its weight (R,): the area of it that is labelled so.
 
     A patch that shows several classes is a row for each. Of a class that has more than its part of the budget, evenly many of every image stand for all.
+    even: the weights of every class have the same sum, as of strokes of one length a class; the sum of all stays.
     """
     mass = [label.shares * label.weight[:, None] for label in labels]
     count = mass[0].shape[1]
@@ -48,7 +49,11 @@ def table(items: Sequence[ImageFeatures], labels: Sequence[PatchLabels], budget:
             rows.append(items[index].tokens[0, kept])
             kinds.append(torch.full((len(kept),), place))
             weights.append(mass[index][kept, place] * len(cells) / len(kept))
-    return torch.cat(rows), torch.cat(kinds), torch.cat(weights)
+    weight, kind = torch.cat(weights), torch.cat(kinds)
+    if even:
+        area = torch.bincount(kind, weights=weight.double(), minlength=count)
+        weight = (weight.double() * area.sum() / len(places) / area[kind]).to(weight.dtype)
+    return torch.cat(rows), kind, weight
 
 
 def _of_masks(labels: Labels, numbers: Sequence[int], grid: tuple[int, int]) -> PatchLabels | None:

@@ -157,7 +157,7 @@ def _cell(arena: Arena, one: Shown, pair: Pair, best: Mapping[Pair, float]) -> s
     score, sure, spread = arena.score(one.name, pair), arena.over(one.name, pair), arena.spread(one.name, pair)
     if score is None:
         return ""
-    text = f"**{score:.1f}**" if score == best[pair] else f"{score:.1f}"
+    text = f"**{score:.1f}**" if score == best.get(pair) else f"{score:.1f}"
     return text + (f" ± {spread:.1f}" if spread is not None else "") + (f" [{sure.low:.0f}, {sure.high:.0f}]" if sure else "")
 
 

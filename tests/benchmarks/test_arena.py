@@ -61,6 +61,15 @@ def test_where_another_is_ahead_comes_with_the_interval(bench, arena):
     assert "1 (50 %)" in next(line for line in page.standing(arena, present) if line.startswith("| `ridge`"))
 
 
+def test_a_cell_that_only_another_program_was_measured_in_has_no_column_of_its_own_and_stops_nothing(bench, arena):
+    page, contenders = bench("arena_page"), bench("contenders")
+    row = {"miou": 1.0, "per_query": counts(a=(1, 100)), "weights": {}, "code": "1.2"}
+    rows = {**arena.rows, "napari-convpaint-x": {("cracks", "1"): {0: row}, ("crops", "1"): {0: row}}}
+    shown = [*(one for one in contenders.LISTED if one.name in rows), contenders.Program("napari-convpaint-x")]
+    lines = list(page.table(type(arena)(rows), shown, {one.name: {} for one in shown}))
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["cracks"] * 3 + ["rgbd"] * 2
+
+
 def test_a_method_of_another_package_stands_in_the_arena_and_one_that_answers_with_classes_does_not(bench, monkeypatch):
     entries = {"theirs": "tests_of_arena:Theirs", "whole": "tests_of_arena:Whole"}
     listed = {name: registry.Listed(name, place, "", "") for name, place in entries.items()}

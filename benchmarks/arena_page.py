@@ -30,8 +30,8 @@ def write() -> None:
     between_marks(PAGE, "standing", list(standing(arena, every)))
     between_marks(PAGE, "arena", list(table(arena, every, costs)))
     between_marks(PAGE, "made by", list(made_by(arena, present)))
-    between_marks(ROOT / "README.md", "methods", list(short(arena, present, costs)))
-    between_marks(DOCS / "methods" / "README.md", "methods", list(by_set(arena, present)))
+    between_marks(ROOT / "README.md", "methods", list(short(arena.first(), present, costs)))
+    between_marks(DOCS / "methods" / "README.md", "methods", list(by_set(arena.first(), present)))
 
 
 def ahead(arena: Arena, present: Sequence[Shown]) -> Iterator[str]:
@@ -81,7 +81,7 @@ def table(arena: Arena, present: Sequence[Shown], costs: Mapping[str, Mapping[st
     for name in arena.sets:
         pairs = [pair for pair in arena.pairs if pair[0] == name]
         rows = [one for one in present if any(arena.draws(one.name, pair) for pair in pairs)]
-        best = {pair: max(score for one in rows if (score := arena.score(one.name, pair)) is not None) for pair in pairs}
+        best = {pair: max(score for one in rows if (score := _comparable(arena, one, pair)) is not None) for pair in pairs}
         for one in sorted(rows, key=lambda one: -_mean(arena, one, pairs)):
             cells = [_cell(arena, one, (name, shots), best) for shots in columns]
             both = arena.behind(one.name, pairs) if one.name != OURS else None
@@ -115,7 +115,7 @@ def short(arena: Arena, present: Sequence[Contender], costs: Mapping[str, Mappin
             price = f"{spent['query']:.2f} ({_backbone(spent)}) | {spent['mb']:.0f}" if spent else " | "
             yield f"| {one.title} | {takes(one.variant.method)} | {size} | {' | '.join(told)} | {price} | {one.verified} |"
     yield ""
-    yield "Means over sets of `../shared/data`: " + "; ".join(f"{WORDS[shots]}: {len(pairs)}" for shots, pairs in sets.items()) + "."
+    yield "First draws; means over sets of `../shared/data`: " + "; ".join(f"{WORDS[shots]}: {len(pairs)}" for shots, pairs in sets.items()) + "."
 
 
 def by_set(arena: Arena, present: Sequence[Contender]) -> Iterator[str]:
@@ -153,11 +153,16 @@ def _mean(arena: Arena, one: Shown, pairs: Sequence[Pair]) -> float:
     return float(np.mean([score for pair in pairs if (score := arena.score(one.name, pair)) is not None]))
 
 
+def _comparable(arena: Arena, one: Shown, pair: Pair) -> float | None:
+    """The score of a contender that has all draws of ours; None for another."""
+    return arena.score(one.name, pair) if set(arena.draws(one.name, pair)) >= set(arena.draws(OURS, pair)) else None
+
+
 def _cell(arena: Arena, one: Shown, pair: Pair, best: Mapping[Pair, float]) -> str:
     score, sure, spread = arena.score(one.name, pair), arena.over(one.name, pair), arena.spread(one.name, pair)
     if score is None:
         return ""
-    text = f"**{score:.1f}**" if score == best.get(pair) else f"{score:.1f}"
+    text = f"**{score:.1f}**" if pair in best and _comparable(arena, one, pair) == best[pair] else f"{score:.1f}"
     return text + (f" ± {spread:.1f}" if spread is not None else "") + (f" [{sure.low:.0f}, {sure.high:.0f}]" if sure else "")
 
 

@@ -38,6 +38,10 @@ class Arena:
         found = sorted({name for name, _ in self.pairs})
         return [name for name in found if name not in depth_sets()] + [name for name in found if name in depth_sets()]
 
+    def first(self) -> Arena:
+        """The first draws alone, which every contender has: its means may stand beside each other."""
+        return Arena({name: {pair: {0: draws[0]} for pair, draws in own.items() if 0 in draws} for name, own in self.rows.items()})
+
     def draws(self, name: str, pair: Pair) -> Draws:
         """Rows of a contender by draw; empty if it was not measured there."""
         return self.rows.get(name, {}).get(pair, {})

@@ -61,6 +61,16 @@ def test_where_another_is_ahead_comes_with_the_interval(bench, arena):
     assert "1 (50 %)" in next(line for line in page.standing(arena, present) if line.startswith("| `ridge`"))
 
 
+def test_scores_of_fewer_draws_are_not_called_the_best_and_short_tables_are_of_first_draws(bench, arena):
+    page, contenders = bench("arena_page"), bench("contenders")
+    present = [one for one in contenders.LISTED if one.name in arena.rows]
+    lines = {line.split("|")[2].strip(): line for line in page.table(arena, present, {one.name: {} for one in present}) if line.startswith("| cracks")}
+    assert "**70.0**" in lines["`analogy`"]
+    assert " 75.0 [" in lines["`ridge`"]
+    first = arena.first()
+    assert (first.score("analogy", ("cracks", "1")), first.score("ridge", ("cracks", "1"))) == (50, 75)
+
+
 def test_a_cell_that_only_another_program_was_measured_in_has_no_column_of_its_own_and_stops_nothing(bench, arena):
     page, contenders = bench("arena_page"), bench("contenders")
     row = {"miou": 1.0, "per_query": counts(a=(1, 100)), "weights": {}, "code": "1.2"}

@@ -35,6 +35,7 @@ from likewise.methods.analogy.folds import image_folds, patch_folds
 from likewise.methods.analogy.learning import Learned, learn_classes, scene_of
 from likewise.methods.analogy.points import Point, PointFit, learn_points
 from likewise.methods.analogy.scale import TILE, working_scale
+from likewise.methods.analogy.strangeness import Texture, steadied, texture_of
 from likewise.methods.analogy.tokens import TokenFit, token_answers
 from likewise.methods.analogy.trial import map_at, shifted
 from likewise.methods.analogy.truth import drawn_enough
@@ -158,6 +159,7 @@ class Analogy(Method):
         first = next(items for spec, items in features.items() if f"tokens {spec.side}" == used[0])
         reference, sources = reference_of(first, patch_labels(support, first), whole, order)
         tensors |= {f"reference.{key}": tensor for key, tensor in reference.tensors().items()}
+        tensors |= {f"texture.{key}": tensor for key, tensor in texture_of(first, whole).tensors().items()}
         left_out = _left_out_scores(support, learned, first, whole, reference, sources)
         tensors["presence"], facts["calibration"] = _presence(support, *left_out)
         facts[PRESENCE_LEFT_OUT] = presence.by_class(*left_out, tensors["presence"], names)
@@ -195,7 +197,7 @@ class Analogy(Method):
         confidence = min([confidence, *(max(p, 1 - p) for _, _, p in points.values())])
         if "parts" not in facts:
             return dataclasses.replace(answer(None, item.grid, dense=dense, links=facts["links"], confidence=confidence), keypoints=points)
-        maps = _class_answers(items, memory)
+        maps = _steadied(_class_answers(items, memory), items, memory)
         logits = facts["sharpness"] * shifted(maps, facts["offset"])
         logits = torch.where(memory.tensors["seen"][:, None, None], logits, -torch.inf)
         rows = logits.flatten(1).T
@@ -248,6 +250,16 @@ def _class_answers(items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor
     parts = {name: maps[name] for name in facts["parts"]}
     finest = max((tuple(part.shape[1:]) for part in parts.values()), key=lambda grid: grid[0] * grid[1])
     return torch.stack([facts["parts"][name] * map_at(part, finest) for name, part in parts.items()]).sum(0)
+
+
+def _steadied(maps: Tensor, items: Mapping[int, ImageFeatures], memory: Memory) -> Tensor:
+    """The answers (C, h, w), changed as far as the image is unlike the support."""
+    side = memory.facts["sides"][0]
+    texture = Texture.of(_under(memory, "texture."))
+    if texture is None:
+        return maps
+    reference, fit = Reference.of(_under(memory, "reference.")), TokenFit.of(_under(memory, f"tokens {side}."))
+    return steadied(maps, texture.strangeness(items[side]), items[side], reference, fit)
 
 
 def _evidence(probabilities: Tensor, items: Mapping[int, ImageFeatures], memory: Memory) -> Evidence:

@@ -21,7 +21,7 @@ from likewise.methods.prompts import PatchLabels
 STRENGTHS = (1e-2, 1e-3, 1e-4)  # of the penalty on all layers; the first stands where left-out prediction cannot tell
 _STEADY, _EVEN, _PLAIN = (1 / 3, 1 / 3, 1 / 3), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0)  # shares of all layers, last layer, prototypes
 _LAST_STRENGTH = 1e-1  # of the penalty on the last layer
-_TEMPERATURE = 20.0  # of the cosines to the prototypes
+TEMPERATURE = 20.0  # of the cosines to the prototypes
 
 
 def blends(examples: int, *, by_blocks: bool) -> tuple[tuple[float, float, float], ...]:
@@ -126,7 +126,7 @@ def fit_parts(total: Sums, strength: float, width: int) -> Parts:
 
 def token_answers(tokens: Tensor, fit: TokenFit) -> Tensor:
     """Answers (P, N+1) of tokens (P, D), near 1 where a class is and 0 elsewhere; 0 for classes that were never seen."""
-    likely = torch.softmax((_TEMPERATURE * tokens[:, -fit.prototypes.shape[1] :] @ fit.prototypes.T).masked_fill(~fit.seen, -torch.inf), dim=1)
+    likely = torch.softmax((TEMPERATURE * tokens[:, -fit.prototypes.shape[1] :] @ fit.prototypes.T).masked_fill(~fit.seen, -torch.inf), dim=1)
     return torch.where(fit.seen, apply_ridge(tokens, fit.linear) + fit.share * likely, 0.0)
 
 

@@ -15,7 +15,7 @@ from likewise.methods.prompts import PatchLabels
 
 OFFSETS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4)  # added to every class against the background, for classes that are rare
 SHARPNESS = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
-_BLOCKS_OFFSET = 0.1  # shared by the classes, where blocks of one image cannot tell: on the next image answers are fainter
+_BLOCKS_OFFSET = 0.15  # shared by the classes, where blocks of one image cannot tell: on the next image answers are fainter
 _OFFSET_WORTH = (0.01, 0.03)  # of left-out IoU that an offset must gain by images and by blocks, since it is tuned on few
 _IMAGES_WORTH = 0.01  # that a weaker penalty or another blend must gain where whole images are left out
 _BLOCKS_WORTH = 0.02  # and where only blocks of the same image can be

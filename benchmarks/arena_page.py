@@ -10,7 +10,7 @@ import numpy as np
 from arena_rows import ORDER, OURS, OUT, Arena, Pair, load
 from bootstrap import Interval, interval
 from common import DOCS, ROOT, depth_sets, read_json
-from contenders import SHOWN, Contender, Program, contenders, takes
+from contenders import PEERS, SHOWN, Contender, Program, contenders, takes
 from marks import between_marks
 from provenance import code_key
 
@@ -56,7 +56,7 @@ def ahead(arena: Arena, present: Sequence[Shown]) -> Iterator[str]:
 
 
 def standing(arena: Arena, present: Sequence[Shown]) -> Iterator[str]:
-    """`analogy` against each other method, and against the best other method of each (set, shots)."""
+    """`analogy` against each other method, and against the best peer and the best other method of each (set, shots)."""
     yield "| `analogy` against | (set, shots) | not below on | mean difference in mIoU, 95 % interval |"
     yield "|---|---|---|---|"
     for one in _others(present):
@@ -64,11 +64,13 @@ def standing(arena: Arena, present: Sequence[Shown]) -> Iterator[str]:
         both = arena.behind(one.name, arena.pairs)
         if margins:
             yield f"| {one.title} | {len(margins)} | {_share(margins)} | {_signed(interval(both[0])) if both else ''} |"
-    best = {pair: min(margins) for pair in arena.pairs if (margins := _margins(arena, present, pair))}
-    masks = [margin for (name, _), margin in best.items() if name not in depth_sets()]
-    if masks:
-        means = f"{np.mean(masks):+.1f} on masks"
-        yield f"| **the best other method of each (set, shots)**, chosen by the scores themselves | {len(best)} | {_share(list(best.values()))} | {means} |"
+    peers = [one for one in present if isinstance(one, Program) or one.variant.method in PEERS]
+    for others, name in ((peers, "peer"), (present, "other method")):
+        best = {pair: min(margins) for pair in arena.pairs if (margins := _margins(arena, others, pair))}
+        masks = [margin for (place, _), margin in best.items() if place not in depth_sets()]
+        if masks:
+            means = f"{np.mean(masks):+.1f} on masks"
+            yield f"| **the best {name} of each (set, shots)**, chosen by the scores themselves | {len(best)} | {_share(list(best.values()))} | {means} |"
 
 
 def table(arena: Arena, present: Sequence[Shown], costs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -105,6 +105,7 @@ LISTED = (
     Contender(Variant("proposals", "default", "trained"), OURS, TRAINED),
     *(Contender(Variant(name, "default"), GOLDEN, TRAINED) for name in ("hsnet", "asnet", "pfenet", "emat")),
 )
+PEERS = ("insid3", "matcher", "persam", "gf-sam", "convpaint")  # methods by which others label from a few examples without training; programs are peers too
 SHOWN = ("analogy", "analogy-fast")  # ours; all others are what they are compared with
 
 

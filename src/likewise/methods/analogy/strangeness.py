@@ -1,9 +1,9 @@
 """How unlike the support a picture is in texture, and the answer that stands there instead of fitted read-outs.
 
-Read-outs that were fitted follow the pictures they were fitted on: on cell nuclei under another kind of microscopy they find a few
-per cent of what the class means and the nearest tokens of the last layer still find (16 against 34 mIoU from one image). The
-first two of the layers used tell such pictures apart, since they show texture and not things: tokens of a picture of the same
-kind find their like among a few that are kept of the support about as well as parts of the support find theirs among the other parts.
+Read-outs that were fitted follow the pictures they were fitted on: from cell nuclei that shine on black they claim what lies between
+nuclei that are stained on white. What changes least claims too much there, which is less wrong (docs/methods/analogy.md has figures).
+The first two of the layers used tell such pictures apart, since they show texture and not things: tokens of a picture of the same kind
+find their like among a few that are kept of the support about as well as parts of the support find theirs among the other parts.
 """
 
 from __future__ import annotations
